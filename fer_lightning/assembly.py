@@ -1,0 +1,162 @@
+"""From options to objects: LightningCLI parses ``--data.*``, ``--model.*``, ``--trainer.*``, ``--config`` and builds."""
+
+import contextlib
+import importlib.util
+import json
+import sys
+from argparse import ArgumentError
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from fer_lightning import runs
+from fer_lightning.callbacks import callbacks
+from fer_lightning.data.datamodule import ExpressionDataModule
+from fer_lightning.data.sources import recognise
+from fer_lightning.errors import UserError
+from fer_lightning.task import ExpressionTask
+
+RUNS = "runs"
+_EPOCHS, _EPOCHS_OF_DRAWINGS = 30, 5
+_TRAINER_DEFAULTS: dict[str, Any] = {
+    "default_root_dir": RUNS,
+    "num_sanity_val_steps": 0,
+    "gradient_clip_val": 1.0,
+    "log_every_n_steps": 10,
+    "enable_model_summary": False,
+    "use_distributed_sampler": False,  # the sampler shares the rows itself, and scores none twice
+}
+
+
+class _Parser(LightningArgumentParser):
+    """A parser whose complaint is one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:  # type: ignore[override]
+        """Raise the complaint, for the command line to print.
+
+        Raises:
+            UserError: Always.
+        """
+        raise _users_mistake(ex) or UserError(f"{_one_line(message)}; see --help") from ex
+
+
+class Assembly(LightningCLI):
+    """Task, data and trainer as the options ask for them."""
+
+    model: ExpressionTask
+    datamodule: ExpressionDataModule
+
+    def __init__(self, args: Sequence[str], *, fitting: bool, resume: str | None = None) -> None:
+        """Parse and build.
+
+        Args:
+            args: Options, as on the command line.
+            fitting: True where a training follows; it gets a folder, callbacks and loggers.
+            resume: The checkpoint to go on from, or ``last``.
+
+        Raises:
+            UserError: If an option or the data cannot be used.
+        """
+        self.fitting = fitting
+        self.resume = resume
+        self.run = Path(RUNS)
+        with _lone_arguments(), _one_line_mistakes():
+            super().__init__(
+                ExpressionTask,
+                ExpressionDataModule,
+                args=list(args),
+                run=False,
+                parser_class=_Parser,
+                parser_kwargs={"prog": "python -m fer_lightning"},
+                trainer_defaults=_TRAINER_DEFAULTS,
+                seed_everything_default=42,
+                save_config_callback=SaveConfigCallback if fitting else None,
+                save_config_kwargs={"overwrite": True},
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+            )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what belongs to neither class, and link what follows from the data and the seed."""
+        parser.add_argument("--patience", type=int, default=0)
+        parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
+        parser.link_arguments("data.class_shares", "model.class_shares", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
+
+    def before_instantiate_classes(self) -> None:
+        """Choose the folder and the length of a training."""
+        if not self.fitting:
+            return
+        trainer, data = self.config["trainer"], self.config["data"]
+        source = recognise(data["source"], Path(data["root"]).expanduser() if data["root"] else None)
+        if trainer["max_epochs"] is None and trainer["max_steps"] == -1 and trainer["max_time"] is None:
+            trainer["max_epochs"] = _EPOCHS_OF_DRAWINGS if source == "sketch" else _EPOCHS
+        base, name = Path(trainer["default_root_dir"]), f"{source}-{self.config['model']['network']}"
+        if self.resume == "last":
+            self.resume = str(runs.last_checkpoint(base, name))
+        elif self.resume and not Path(self.resume).is_file():
+            raise UserError(f"--ckpt_path {self.resume}: no such file; give a .ckpt file, or last")
+        self.run = (runs.run_of(Path(self.resume)) if self.resume else None) or runs.new_run(base, name)
+        runs.share_run(self.run)
+        trainer["default_root_dir"] = str(self.run)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Add the run's callbacks and, where it is installed, TensorBoard."""
+        wanted = self.config_init["trainer"]
+        if self.fitting:
+            wanted["callbacks"] = [*(wanted["callbacks"] or []), *callbacks(self.run, self.config["patience"])]
+        if wanted["logger"] is None:
+            logs = self.fitting and importlib.util.find_spec("tensorboard") is not None
+            kwargs["logger"] = TensorBoardLogger(self.run, "", "") if logs else False
+        if wanted["enable_progress_bar"] is None:
+            kwargs["enable_progress_bar"] = self.fitting and sys.stdout.isatty()
+        if not self.fitting:
+            kwargs["enable_checkpointing"] = False
+        return super().instantiate_trainer(**kwargs)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the resolved options as plain JSON."""
+        found: dict[str, Any] = json.loads(self.parser.dump(self.config, format="json", skip_none=False))
+        return found
+
+
+@contextlib.contextmanager
+def _lone_arguments() -> Iterator[None]:
+    """Hide the process's own arguments, about which LightningCLI warns when it is given others."""
+    kept, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        yield
+    finally:
+        sys.argv = kept
+
+
+@contextlib.contextmanager
+def _one_line_mistakes() -> Iterator[None]:
+    """Let a mistake of the user's come out as itself, however deep the libraries have wrapped it."""
+    try:
+        yield
+    except (UserError, KeyboardInterrupt):
+        raise
+    except ArgumentError as error:
+        raise _users_mistake(error) or UserError(f"{_one_line(str(error))}; see --help") from None
+    except Exception as error:
+        if mistake := _users_mistake(error):
+            raise mistake from None
+        raise
+
+
+def _users_mistake(error: BaseException | None) -> UserError | None:
+    while error is not None:
+        if isinstance(error, UserError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())[:300]

@@ -1,0 +1,182 @@
+"""The two files of a trained network, read without running anyone's code.
+
+``.safetensors`` is to serve and share: weights, and in its header everything that prediction needs (the card).
+``.ckpt`` is Lightning's, to resume from; it holds the same card and is read with ``weights_only=True`` alone.
+"""
+
+import hashlib
+import json
+import os
+import pickle
+import struct
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fer_lightning.errors import UserError
+
+if TYPE_CHECKING:  # torch costs seconds; reading a card needs none of it
+    from torch import Tensor, nn
+
+FORMAT = 1
+"""Version of the card and of the file around it; a reader refuses what is newer than it knows."""
+
+_KEY = "fer_lightning"
+_LARGEST_HEADER = 16 << 20
+Card = dict[str, Any]
+
+
+class Loaded(NamedTuple):
+    """A trained network in evaluation mode, and its card."""
+
+    network: "nn.Module"
+    card: Card
+
+
+def save(path: Path, network: "nn.Module", card: Card) -> None:
+    """Write the file to serve and share; it appears whole or not at all.
+
+    Args:
+        path: Where, ending in ``.safetensors``.
+        network: One of this package's networks.
+        card: What is known of it; see ``card.py``.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    text = json.dumps(card)
+    header = {_KEY: str(FORMAT), "card": text, "sha256": _seal(text, tensors)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    os.close(handle)
+    try:
+        save_file(tensors, part, metadata=header)
+        os.chmod(part, 0o644)  # mkstemp's own 0600 would keep a shared folder's other readers out
+        os.replace(part, path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> Loaded:
+    """Load a trained network from either file.
+
+    Args:
+        path: A ``.safetensors`` or ``.ckpt`` file that this package wrote.
+
+    Raises:
+        UserError: If the file is missing, foreign, damaged, changed, or of a newer version.
+    """
+    if path.suffix == ".ckpt":
+        content = _read_ckpt(path)
+        card = content["card"]
+        prefix = "net."
+        tensors = {name[len(prefix) :]: t for name, t in content["state_dict"].items() if name.startswith(prefix)}
+    else:
+        card = read_card(path)
+        tensors = _read_safetensors(path)
+    return Loaded(_rebuild(path, card, tensors), card)
+
+
+def read_card(path: Path) -> Card:
+    """Return the card of either file; for ``.safetensors`` nothing but the header is read.
+
+    Raises:
+        UserError: If the file is missing, foreign, damaged, or of a newer version.
+    """
+    if path.suffix == ".ckpt":
+        card: Card = _read_ckpt(path)["card"]
+        return card
+    return _card_of(path, _header(path))
+
+
+def _header(path: Path) -> dict[str, str]:
+    """Read the metadata of a safetensors file: 8 bytes of length, then JSON."""
+    _must_exist(path)
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        text = file.read(length) if 0 < length <= _LARGEST_HEADER else b""
+    try:
+        metadata: dict[str, str] = json.loads(text).get("__metadata__", {})
+    except (ValueError, AttributeError):
+        raise UserError(f"{path}: no checkpoint of fer_lightning, or a damaged one; {_cure()}") from None
+    return metadata
+
+
+def _card_of(path: Path, header: dict[str, str]) -> Card:
+    if _KEY not in header:
+        raise UserError(f"{path}: a safetensors file, but none of fer_lightning's; {_cure()}")
+    _check_version(path, header[_KEY])
+    try:
+        card: Card = json.loads(header["card"])
+    except (KeyError, ValueError):
+        raise UserError(f"{path}: its card is damaged; {_cure()}") from None
+    return card
+
+
+def _read_safetensors(path: Path) -> dict[str, "Tensor"]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    header = _header(path)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, ValueError) as error:
+        raise UserError(f"{path}: damaged or cut off ({error}); {_cure()}") from None
+    if header.get("sha256") != _seal(header["card"], tensors):
+        raise UserError(f"{path}: changed after it was written (its seal does not fit); {_cure()}")
+    return tensors
+
+
+def _read_ckpt(path: Path) -> dict[str, Any]:
+    import torch
+
+    _must_exist(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise UserError(f"{path}: holds more than weights, so it is not opened: it could run code; {_cure()}") from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0][:80]
+        raise UserError(f"{path}: damaged or no checkpoint at all ({reason}); {_cure()}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("card"), dict) or "state_dict" not in content:
+        raise UserError(f"{path}: a checkpoint, but none of fer_lightning's; {_cure()}")
+    _check_version(path, content["card"].get("format"))
+    return content
+
+
+def _rebuild(path: Path, card: Card, tensors: dict[str, "Tensor"]) -> "nn.Module":
+    from fer_lightning.models import build_network
+
+    try:
+        network = build_network(card["network"]["name"], len(card["classes"]), **card["network"]["options"])
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError, UserError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(f"{path}: its weights do not fit its card ({reason}); {_cure()}") from None
+    return network.eval()
+
+
+def _seal(text: str, tensors: dict[str, "Tensor"]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_version(path: Path, version: Any) -> None:
+    if not str(version).isdigit():
+        raise UserError(f"{path}: names no version of its format; {_cure()}")
+    if int(version) > FORMAT:
+        raise UserError(f"{path}: format {version}, this package reads up to {FORMAT}; update fer_lightning")
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; {_cure()}")
+
+
+def _cure() -> str:
+    return "give a .safetensors or .ckpt file that `python -m fer_lightning fit` wrote"

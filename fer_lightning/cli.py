@@ -1,0 +1,88 @@
+"""The one door: ``main`` sends each verb to its room, and turns a user's mistake into one line and exit code 2."""
+
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fer_lightning import __version__, options
+from fer_lightning.errors import UserError
+
+_USAGE = """usage: python -m fer_lightning VERB [options]
+
+  fit        train a network and score it: without options on drawn faces,
+             with --data.root PATH on yours
+  validate   score a checkpoint on the rows that chose it
+  test       score a checkpoint on the rows that are reported; writes
+             report.json, scores.csv and a picture of the confusion matrix
+  card       print what a checkpoint says of itself: card FILE [--json]
+
+VERB --help lists the options of a verb; --version prints the version.
+"""
+_TRAINING = ("fit", "validate", "test")
+_VERBS = (*_TRAINING, "card")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        args: The words of the command line; by default those the process was started with.
+
+    Returns:
+        The exit code: 0 done, 2 a mistake of the user's, 130 stopped by Ctrl-C.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    try:
+        return _run(words)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_USAGE, end="")
+        return 0
+    if words[0] == "--version":
+        print(f"fer_lightning {__version__}")
+        return 0
+    verb, rest = words[0], words[1:]
+    if verb not in _VERBS:
+        near = difflib.get_close_matches(verb, _VERBS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(_VERBS)}"
+        raise UserError(f"{verb}: no such verb; {hint}")
+    if verb == "card":
+        return _card(rest)
+    if "-h" in rest or "--help" in rest:
+        print(options.help_text(verb))
+        return 0
+    options.check(rest)
+    from fer_lightning.training import run  # ten seconds of imports, paid only here
+
+    return run(verb, options.spelled_out(rest))
+
+
+def _card(rest: list[str]) -> int:
+    files = [word for word in rest if not word.startswith("-")]
+    unknown = [word for word in rest if word.startswith("-") and word not in ("--json", "-h", "--help")]
+    if unknown:
+        raise UserError(f"{unknown[0]}: no such option; card takes FILE and --json")
+    if "-h" in rest or "--help" in rest:
+        print("usage: python -m fer_lightning card FILE [--json]")
+        return 0
+    if len(files) != 1:
+        raise UserError("card takes one FILE, a .safetensors or .ckpt checkpoint")
+    from fer_lightning import card, checkpoint
+
+    read = checkpoint.read_card(Path(files[0]))
+    if "--json" in rest:
+        print(card.card_json(read))
+    else:
+        from rich.console import Console
+
+        card.show(read, Console())
+    return 0

@@ -1,0 +1,108 @@
+"""``validate`` and ``test``: the scores of a checkpoint, and the report that ``test`` leaves."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from torch import nn
+
+from fer_lightning import checkpoint, runs
+from fer_lightning.assembly import RUNS, Assembly
+from fer_lightning.errors import UserError
+from fer_lightning.results import per_class_table, write_report
+from fer_lightning.scores import score
+
+Part = Literal["validation", "test"]
+
+
+class Predictions(NamedTuple):
+    """Probabilities float ``[n, K]``, labels int64 ``[n]`` and row numbers int64 ``[n]``, in the order of the rows."""
+
+    probabilities: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+def predict_rows(cli: Assembly, network: nn.Module, part: Part) -> Predictions:
+    """Run a network over a part of the data, on the trainer's devices.
+
+    Args:
+        cli: Data and trainer; its task gets the network.
+        network: The trained network.
+        part: Which rows.
+    """
+    task = cli.model
+    task.net = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trainer = cli.trainer
+    if cli.fitting:  # its averaged weights and callbacks belong to the training; one process scores
+        device = trainer.accelerator.name() if hasattr(trainer.accelerator, "name") else "auto"
+        trainer = pl.Trainer(
+            accelerator=device, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            use_distributed_sampler=False,
+        )
+    run = trainer.validate if part == "validation" else trainer.test
+    run(task, cli.datamodule, verbose=False)
+    rows, labels, probabilities = (torch.cat(column).numpy() for column in zip(*task.predictions, strict=True))
+    order = np.argsort(rows)
+    return Predictions(probabilities[order], labels[order], rows[order])
+
+
+def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: str | None) -> int:
+    """Score a checkpoint on the rows of its own split, or on other data of the same classes.
+
+    Args:
+        verb: ``validate`` scores the rows that choose; ``test`` the rows that are reported, and writes the report.
+        args: Options, as on the command line; what is not given is as it was in the checkpoint's training.
+        given: The checkpoint; None takes the newest run's best, else a shipped one.
+
+    Returns:
+        The exit code 0.
+
+    Raises:
+        UserError: If the checkpoint, an option or the data cannot be used.
+    """
+    path = Path(given).expanduser() if given else runs.best_checkpoint(Path(RUNS))
+    loaded = checkpoint.load(path)
+    cli = Assembly(["--config", _settings_of(loaded.card), *args], fitting=False)
+    _must_fit(path, loaded.card, cli)
+    part: Part = "validation" if verb == "validate" else "test"
+    found = predict_rows(cli, loaded.network, part)
+    if cli.trainer.is_global_zero:
+        name = cli.datamodule.split.names[part]
+        scores = {name: score(found.probabilities, found.labels, loaded.card["classes"])}
+        show_scores(scores[name], f"{path.name} on {name} of {cli.datamodule.faces.source}")
+        if verb == "test":
+            _report(cli, path, loaded.card, scores, found)
+    return 0
+
+
+def show_scores(found: dict[str, Any], title: str) -> None:
+    """Print the per-class table of one part."""
+    Console(highlight=False).print(per_class_table(found, title))
+
+
+def _report(
+    cli: Assembly, path: Path, card: checkpoint.Card, scores: dict[str, Any], found: Predictions
+) -> None:
+    raise NotImplementedError
+
+
+def _must_fit(path: Path, card: checkpoint.Card, cli: Assembly) -> None:
+    ours, theirs = list(card["classes"]), cli.datamodule.classes
+    if ours != theirs:
+        raise UserError(
+            f"{path}: trained on the classes {', '.join(ours)}, but the data have {', '.join(theirs)}; "
+            "choose the data with --data.source and --data.root"
+        )
+
+
+def _settings_of(card: checkpoint.Card) -> str:
+    """Return the data and network options of a checkpoint's training, as the text of a config."""
+    config = card["training"]["config"]
+    return json.dumps({"data": config["data"], "model": config["model"]})

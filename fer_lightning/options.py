@@ -1,0 +1,157 @@
+"""The options of ``fit``, ``validate`` and ``test``, read from the source of the classes that take them.
+
+Importing those classes costs ten seconds of torch and Lightning; reading their signatures and docstrings costs
+milliseconds. So ``--help`` and the answer to a mistyped option are immediate, and cannot drift from the code.
+"""
+
+import ast
+import difflib
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from fer_lightning.errors import UserError
+
+_PACKAGE = Path(__file__).resolve().parent
+_CLASSES = {"data": ("data/datamodule.py", "ExpressionDataModule"), "model": ("task.py", "ExpressionTask")}
+_LINKED = {"classes", "class_shares", "seed"}  # the command line takes them from the data and --seed_everything
+
+OTHERS = {
+    "--config FILE": "read options from a YAML file, such as the config.yaml that every fit leaves",
+    "--print_config": "print all options with their values, and stop",
+    "--ckpt_path FILE": "fit: resume (last finds the newest run of this source and network); "
+    "validate, test: what to score",
+    "--seed_everything N": "seed of the weights, the order of rows, augmentation and dropout (default: 42)",
+    "--patience N": "fit: stop when validation macro-F1 has not risen for N epochs (default: 0, never)",
+    "--trainer.max_epochs N": "fit: length of the training (default: 30; 5 for the drawn faces)",
+    "--trainer.accelerator, --trainer.devices, ...": "all of Lightning's Trainer; --help_all lists them",
+    "--trainer.default_root_dir DIR": "where runs are kept (default: runs)",
+}
+_GROUPS = ("data", "model", "trainer")
+_PLAIN = {"config", "print_config", "ckpt_path", "seed_everything", "patience", "help", "help_all", "verbose"}
+
+
+class Option(NamedTuple):
+    """One option: its full name, choices (empty if free), default as written, and what it does."""
+
+    name: str
+    choices: tuple[str, ...]
+    default: str
+    text: str
+
+
+@cache
+def options(group: str) -> dict[str, Option]:
+    """Return the options of a group (``data`` or ``model``) by their full names, such as ``data.source``."""
+    file, wanted = _CLASSES[group]
+    module = ast.parse((_PACKAGE / file).read_text(encoding="utf-8"))
+    body = next(node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == wanted)
+    init = next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    texts = _described(ast.get_docstring(init) or "")
+    arguments = init.args.args[1:]
+    defaults = [None] * (len(arguments) - len(init.args.defaults)) + list(init.args.defaults)
+    found = {}
+    for argument, default in zip(arguments, defaults, strict=True):
+        if argument.arg not in _LINKED:
+            name = f"{group}.{argument.arg}"
+            written = "" if default is None else ast.unparse(default).strip("'")
+            choices = _choices(argument.annotation, module)
+            found[name] = Option(name, choices, written, texts.get(argument.arg, ""))
+    return found
+
+
+def check(args: Sequence[str]) -> None:
+    """Refuse a mistyped option or choice before anything heavy is imported.
+
+    Raises:
+        UserError: With the nearest names, or the choices.
+    """
+    for name, value in _pairs(args):
+        group, dot, _ = name.partition(".")
+        if (not dot and name not in _PLAIN and name not in _GROUPS) or (dot and group not in _GROUPS):
+            raise UserError(f"--{name}: no such option; {_nearest(name)}")
+        if group not in _CLASSES or not dot:
+            continue
+        known = options(group)
+        if name not in known:
+            raise UserError(f"--{name}: no such option; {_nearest(name)}")
+        choices = known[name].choices
+        if choices and value is not None and not value.startswith("--") and value.lower() not in choices:
+            raise UserError(f"--{name} {value}: choose from {', '.join(choices)}")
+
+
+def spelled_out(args: Sequence[str]) -> list[str]:
+    """Return the arguments with ``true`` behind each switch that stands alone, such as ``--data.drop_leaks``."""
+    switches = {f"--{o.name}" for group in _CLASSES for o in options(group).values() if o.choices == ("true", "false")}
+    words: list[str] = []
+    for word, following in zip(args, [*args[1:], "--"], strict=True):
+        words += [word, "true"] if word in switches and following.startswith("--") else [word]
+    return words
+
+
+def help_text(verb: str) -> str:
+    """Return the help of a verb, as wide as a terminal of 80 columns."""
+    lines = [f"usage: python -m fer_lightning {verb} [options]", ""]
+    for group, title in (("data", "Data"), ("model", "Network and recipe")):
+        lines.append(f"{title}:")
+        for option in options(group).values():
+            shown = "{" + ",".join(option.choices) + "}" if option.choices else option.name.split(".")[1].upper()
+            default = f" (default: {option.default})" if option.default not in ("", "None") else ""
+            lines += _entry(f"--{option.name} {shown}", option.text + default)
+        lines.append("")
+    lines.append("Training and the rest:")
+    for name, text in OTHERS.items():
+        lines += _entry(name, text)
+    return "\n".join(lines)
+
+
+def _entry(head: str, text: str) -> list[str]:
+    indent = " " * 6
+    return [f"  {head}", *textwrap.wrap(text, 80, initial_indent=indent, subsequent_indent=indent)]
+
+
+def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each long option with its value, which follows ``=`` or stands next."""
+    for place, word in enumerate(args):
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            following = args[place + 1] if place + 1 < len(args) else None
+            yield name.rstrip("+"), value if equals else following
+
+
+def _nearest(name: str) -> str:
+    known = [*options("data"), *options("model"), *sorted(_PLAIN), "trainer.max_epochs", "trainer.accelerator"]
+    near = difflib.get_close_matches(name, known, 3, 0.5) or [k for k in known if k.split(".")[0] == name.split(".")[0]]
+    return "did you mean " + ", ".join(f"--{option}" for option in near) + "?" if near else "see --help"
+
+
+def _described(docstring: str) -> dict[str, str]:
+    """Return the text of each argument of a Google-style docstring."""
+    section = docstring.partition("Args:\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def _choices(annotation: ast.expr | None, module: ast.Module) -> tuple[str, ...]:
+    """Return the values of a ``Literal``, also one that was given a name in this or an imported module."""
+    if isinstance(annotation, ast.Name):
+        return ("true", "false") if annotation.id == "bool" else _choices(_named(annotation.id, module), module)
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        inner = annotation.slice
+        values = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+        return tuple(str(value.value) for value in values if isinstance(value, ast.Constant))
+    return ()
+
+
+def _named(name: str, module: ast.Module) -> ast.expr | None:
+    for node in module.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return node.value
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            base = _PACKAGE.parent / (node.module or "").replace(".", "/")
+            file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+            return _named(name, ast.parse(file.read_text(encoding="utf-8"))) if file.exists() else None
+    return None

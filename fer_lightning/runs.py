@@ -1,0 +1,79 @@
+"""Where a run lives: ``runs/<source>-<network>/version_<n>/`` with history, config, checkpoints and test results."""
+
+import os
+from pathlib import Path
+
+from fer_lightning.errors import UserError
+
+_ENV = "FER_LIGHTNING_RUN"  # tells the processes of a distributed run which folder their first one made
+_LAST, _BEST = "checkpoints/last.ckpt", "best.safetensors"
+SHIPPED = Path("checkpoints")
+"""The folder of the checkpoints that come with the repository, below the working folder."""
+
+
+def new_run(base: Path, name: str) -> Path:
+    """Make and return the folder of a new run, ``base/name/version_<n>``; two at once get two folders."""
+    if inherited := os.environ.get(_ENV):
+        return Path(inherited)
+    number = max((_number(run) for run in _versions(base / name)), default=-1) + 1
+    while True:
+        run = base / name / f"version_{number}"
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return run
+
+
+def share_run(run: Path) -> None:
+    """Let processes that this one starts join the run."""
+    os.environ[_ENV] = str(run)
+
+
+def leave_run() -> None:
+    """End the sharing, so that a later training of the same process makes a run of its own."""
+    os.environ.pop(_ENV, None)
+
+
+def last_checkpoint(base: Path, name: str) -> Path:
+    """Return the newest ``last.ckpt`` of the runs of a source and network.
+
+    Raises:
+        UserError: If there is none: going on would silently start afresh.
+    """
+    for run in sorted(_versions(base / name), key=_number, reverse=True):
+        if (run / _LAST).is_file():
+            return run / _LAST
+    others = sorted({str(found.parents[2]) for found in base.glob(f"*/version_*/{_LAST}")})
+    known = f"; there are runs in {', '.join(others)}" if others else ""
+    raise UserError(f"--ckpt_path last: no checkpoint below {base / name}{known}; start without --ckpt_path")
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """Return the run that a checkpoint lies in, or None if it lies elsewhere."""
+    for folder in checkpoint.resolve().parents[:2]:
+        if folder.name.startswith("version_") and (folder / "history.csv").exists():
+            return folder
+    return None
+
+
+def best_checkpoint(base: Path) -> Path:
+    """Return what ``test`` and ``validate`` score by default: the newest run's best, else a shipped one.
+
+    Raises:
+        UserError: If there is neither.
+    """
+    found = sorted(base.glob(f"*/version_*/{_BEST}"), key=lambda file: file.stat().st_mtime)
+    found = found or sorted(SHIPPED.glob("*.safetensors"), reverse=True)
+    if not found:
+        raise UserError(f"no checkpoint below {base} or {SHIPPED}; train one with fit, or give --ckpt_path FILE")
+    return found[-1]
+
+
+def _versions(folder: Path) -> list[Path]:
+    return [run for run in folder.glob("version_*") if run.name.removeprefix("version_").isdigit()]
+
+
+def _number(run: Path) -> int:
+    return int(run.name.removeprefix("version_"))

@@ -1,0 +1,45 @@
+"""Settings of the process: memory on Linux, and which of the libraries' messages a user needs."""
+
+import ctypes
+import logging
+import os
+import sys
+import warnings
+
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_ARENA_MAX = -3, -1, -2, -8
+
+
+def keep_memory() -> bool:
+    """Let glibc keep freed memory, as PyTorch on a CPU asks for the same large blocks at every step.
+
+    By default glibc gives each block back to the system and faults it in anew, page by page; with activations of tens
+    of megabytes that can take longer than the arithmetic.
+
+    Returns:
+        True where it was set: Linux with glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    wanted = ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, -1), (_M_TOP_PAD, 64 << 20), (_M_ARENA_MAX, 1))
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        return all(mallopt(key, value) == 1 for key, value in wanted)
+    except (OSError, AttributeError):
+        return False
+
+
+def hush() -> None:
+    """Silence what the libraries say of themselves; errors and this package's own lines stay."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*LeafSpec.*",
+        ".*tensorboardX.*",
+        ".*isinstance.treespec.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+        ".*is not a recognised.*",
+        ".*WeightAveraging callback, but loading a checkpoint outside.*",
+    ):
+        warnings.filterwarnings("ignore", message)

@@ -1,0 +1,133 @@
+"""``fit``: train, score the best checkpoint on the rows that chose it, and leave a file to serve and share."""
+
+import datetime
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fer_lightning import checkpoint, runs
+from fer_lightning.assembly import Assembly
+from fer_lightning.callbacks import CHOSEN_BY
+from fer_lightning.card import environment
+from fer_lightning.errors import UserError
+from fer_lightning.evaluation import predict_rows, show_scores
+from fer_lightning.models.cost import multiply_adds, parameters
+from fer_lightning.preprocess import PREPROCESSING
+from fer_lightning.scores import score
+
+_ABOUT_DRAWINGS = (
+    "these faces are drawings, to try the tool without a download; for real ones give --data.root PATH "
+    "(fer2013.csv, a CK+ tree, a folder of classes or a CSV of your own)"
+)
+
+
+def fit(args: Sequence[str], resume: str | None) -> int:
+    """Train a network.
+
+    Args:
+        args: Options, as on the command line, without ``--ckpt_path``.
+        resume: Its value: a ``.ckpt`` file or ``last``; None starts a new run.
+
+    Returns:
+        The exit code: 130 when it was stopped by Ctrl-C, else 0.
+
+    Raises:
+        UserError: If an option, the data or the checkpoint cannot be used.
+    """
+    cli = Assembly(args, fitting=True, resume=resume)
+    cli.model.card = _card(cli, args)
+    if cli.resume:
+        _must_match(Path(cli.resume), cli.model.card)
+    if cli.trainer.is_global_zero:
+        _introduce(cli)
+    began = time.time()
+    try:
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resume, weights_only=True)
+    except SystemExit:  # how Lightning leaves after Ctrl-C
+        if cli.trainer.is_global_zero:
+            print(f"\nstopped; {_how_to_go_on(cli.run, args)}", file=sys.stderr)
+        return 130
+    if cli.trainer.is_global_zero:
+        _finish(cli, time.time() - began)
+    return 0
+
+
+def _finish(cli: Assembly, seconds: float) -> None:
+    best = checkpoint.load(cli.run / "checkpoints" / "best.ckpt")
+    part = cli.datamodule.split.names["validation"]
+    found = predict_rows(cli, best.network, "validation")
+    best.card["scores"][part] = score(found.probabilities, found.labels, best.card["classes"])
+    best.card["training"] |= {"epochs": cli.trainer.current_epoch, "seconds": round(seconds, 1)}
+    file = cli.run / runs.BEST
+    checkpoint.save(file, best.network, best.card)
+    show_scores(best.card["scores"][part], f"{part}: the rows that chose the checkpoint")
+    print(f"checkpoint: {file}")
+    print(f"next: python -m fer_lightning test --ckpt_path {shlex.quote(str(file))}")
+
+
+def _card(cli: Assembly, args: Sequence[str]) -> checkpoint.Card:
+    task, data = cli.model, cli.datamodule
+    chosen_on = data.split.names["validation"]
+    return {
+        "format": checkpoint.FORMAT,
+        "network": {"name": task.network_name, "options": task.options},
+        "parameters": parameters(task.net),
+        "multiply_adds": multiply_adds(task.net),
+        "classes": list(task.classes),
+        "preprocessing": PREPROCESSING,
+        "data": data.summary(),
+        "training": {
+            "command": shlex.join(["python", "-m", "fer_lightning", "fit", *args]),
+            "config": cli.settings(),
+            "chosen_by": f"{CHOSEN_BY} on {chosen_on}",
+            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "accelerator": f"{cli.trainer.accelerator.__class__.__name__}, {cli.trainer.world_size} process(es)",
+        },
+        "environment": environment(),
+        "scores": {},
+    }
+
+
+def _introduce(cli: Assembly) -> None:
+    data, card = cli.datamodule, cli.model.card
+    if data.faces.source == "sketch":
+        print(_ABOUT_DRAWINGS)
+    for remark in data.faces.remarks:
+        print(remark)
+    rows = ", ".join(f"{count:,} {part}" for part, count in card["data"]["rows"].items())
+    print(f"data: {data.faces.source}, {len(data.classes)} classes, {card['data']['split']} split: {rows} rows")
+    for line in _leaks(card["data"]):
+        print(line)
+    cost = f"{card['parameters']:,} parameters, {card['multiply_adds']:,} multiply-adds a face"
+    print(f"network: {card['network']['name']}, {cost}, on {card['training']['accelerator']}")
+    print(f"run: {cli.run}" + (f", resumed from {cli.resume}" if cli.resume else ""), flush=True)
+
+
+def _leaks(data: dict[str, Any]) -> list[str]:
+    lines = []
+    if dropped := sum(data["dropped"].values()):
+        lines.append(f"left out: {dropped:,} training rows whose picture stands in the scored rows")
+    return lines
+
+
+def _must_match(resume: Path, card: checkpoint.Card) -> None:
+    """Refuse to go on with other data or another network than the checkpoint's."""
+    before = checkpoint.read_card(resume)
+    for what, old, new in (
+        ("network", before["network"], card["network"]),
+        ("classes", before["classes"], card["classes"]),
+        ("data", before["data"]["fingerprint"][:12], card["data"]["fingerprint"][:12]),
+    ):
+        if old != new:
+            raise UserError(f"{resume}: was trained with {what} {old}, now it is {new}; resume with the same settings")
+
+
+def _how_to_go_on(run: Path, args: Sequence[str]) -> str:
+    last = run / "checkpoints" / "last.ckpt"
+    command = shlex.join(["python", "-m", "fer_lightning", "fit", *args])
+    if not last.exists():
+        return f"no epoch was finished, nothing to resume; start again: {command}"
+    return f"saved {last} after the last finished epoch; resume: {command} --ckpt_path {shlex.quote(str(last))}"
