@@ -1,1 +1,40 @@
-"""."""
+"""The networks: the paper's improved CNN in two widths, and the plain CNN that it is compared with."""
+
+from typing import Any, Literal, get_args
+
+from torch import nn
+
+from fer_lightning.errors import UserError
+from fer_lightning.models.improved_cnn import ImprovedCNN, ImprovedCNNWide
+from fer_lightning.models.plain_cnn import PlainCNN
+
+NetworkName = Literal["improved_cnn", "improved_cnn_wide", "plain_cnn"]
+
+_CLASSES: dict[str, type[nn.Module]] = {
+    "improved_cnn": ImprovedCNN,
+    "improved_cnn_wide": ImprovedCNNWide,
+    "plain_cnn": PlainCNN,
+}
+
+
+def build_network(name: NetworkName, classes: int = 7, **options: Any) -> nn.Module:
+    """Build a network with fresh weights.
+
+    Args:
+        name: Which network.
+        classes: Number of classes K.
+        options: Keyword arguments of the network's class, plain JSON values.
+
+    Returns:
+        A module that maps faces, float ``(N, 1, 48, 48)`` in 0..1, to logits ``(N, K)``.
+
+    Raises:
+        UserError: If there is no such network, or it does not take an option or its value.
+    """
+    if name not in _CLASSES:
+        raise UserError(f"network {name}: choose from {', '.join(get_args(NetworkName))}")
+    try:
+        return _CLASSES[name](classes, **options)
+    except (TypeError, ValueError) as error:
+        reason = str(error).replace(f"{_CLASSES[name].__name__}.__init__() ", "")
+        raise UserError(f"network {name} with {options}: {reason}") from None
