@@ -1,0 +1,133 @@
+"""FER+ (Barsoum et al. 2016): ten crowd votes for each row of FER2013, as soft targets."""
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_lightning.data.cache import hash_arrays
+from fer_lightning.data.faceset import FaceSet, ReadOptions
+from fer_lightning.data.pixel_csv import refuse_stand_in
+from fer_lightning.errors import UserError
+from fer_lightning.expressions import FER2013_CLASSES, FERPLUS_CLASSES, FERPLUS_COLUMNS
+
+FILE = "fer2013new.csv"
+_HINT = f"get {FILE} from Microsoft's FERPlus repository and lay it beside fer2013.csv"
+_HEADER = ("usage", "image name", "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",
+           "unknown", "nf")  # fmt: skip
+_NOT_A_FACE = 5  # votes, of ten, for NF
+
+
+class Votes(NamedTuple):
+    """Counts of votes, int64 ``[N, 10]`` in the file's columns (8 expressions, unknown, NF), and Usage ``[N]``."""
+
+    counts: NDArray[np.int64]
+    usage: NDArray[np.str_]
+
+
+def find_ferplus(root: Path) -> Path | None:
+    """Return FER+'s file at a path, beside it, or just below it, or None."""
+    if root.is_file():
+        return root if root.name.lower() == FILE else find_ferplus(root.parent)
+    for folder in (root, *sorted(child for child in root.glob("*") if child.is_dir())):
+        if (folder / FILE).is_file():
+            return folder / FILE
+    return None
+
+
+def read_votes(file: Path) -> Votes:
+    """Read ``fer2013new.csv``.
+
+    Raises:
+        UserError: If it is no such file, or a row is broken.
+    """
+    with file.open("rb") as handle:
+        refuse_stand_in(file, handle.read(200))
+    with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
+        rows = csv.reader(text)
+        header = tuple(column.strip().lower() for column in next(rows))
+        if header != _HEADER:
+            raise UserError(f"{file} line 1: not FER+'s columns ({', '.join(header)[:80]}); {_HINT}")
+        usage, counts = [], []
+        for row in rows:
+            if len(row) != len(_HEADER) or not all(cell.strip().isdigit() for cell in row[2:]):
+                raise UserError(f"{file} line {rows.line_num}: not a Usage, a name and ten counts; {_HINT}")
+            usage.append(row[0].strip())
+            counts.append([int(cell) for cell in row[2:]])
+    return Votes(np.array(counts, dtype=np.int64).reshape(-1, 10), np.array(usage, dtype=np.str_))
+
+
+def not_a_face(file: Path, rows: NDArray[np.int64], parts: NDArray[np.str_]) -> NDArray[np.bool_] | None:
+    """Return bool ``[N]``, True where at least five of ten people saw no face; None if the file is of other rows."""
+    votes = read_votes(file)
+    if rows.max() >= len(votes.usage) or not np.array_equal(votes.usage[rows], parts):
+        return None
+    found: NDArray[np.bool_] = votes.counts[rows, 9] >= _NOT_A_FACE
+    return found
+
+
+def shares(counts: NDArray[np.int64], classes: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Turn counts of votes into shares, by the cleaning of FER+'s authors.
+
+    Single votes are outliers and do not count. A row is left out when ``unknown`` or ``NF`` then has as many votes as
+    the foremost expression, or when nothing is left.
+
+    Args:
+        counts: int64 ``[N, 10]``.
+        classes: 8, or 7 to leave out contempt's votes before the rest.
+
+    Returns:
+        Shares float32 ``[N, classes]`` in the package's order, and bool ``[N]``, True for the rows that stay.
+    """
+    names = FERPLUS_CLASSES if classes == len(FERPLUS_CLASSES) else FER2013_CLASSES
+    clean = np.where(counts > 1, counts, 0)
+    votes = clean[:, [FERPLUS_COLUMNS.index(name) for name in names]]
+    keep = votes.max(1) > clean[:, len(FERPLUS_COLUMNS) :].max(1)
+    if classes < len(FERPLUS_CLASSES):  # a contemptuous face is none of the seven
+        keep &= votes.max(1) >= clean[:, FERPLUS_COLUMNS.index("contempt")]
+    total = np.maximum(votes.sum(1, keepdims=True), 1)
+    return (votes / total).astype(np.float32), keep
+
+
+def read_ferplus(root: Path, options: ReadOptions) -> FaceSet:
+    """Read FER2013's faces with FER+'s votes.
+
+    Args:
+        root: The folder that holds both files, or one of them.
+        options: Uses ``on_bad_row`` and ``ferplus_classes``.
+
+    Returns:
+        The rows that the cleaning leaves, with vote shares; the hard label is the foremost expression (of equals the
+        first in the package's order).
+
+    Raises:
+        UserError: If a file is missing or broken, or the two do not belong together.
+    """
+    from fer_lightning.data.fer2013 import PARTS, read_fer2013
+
+    file = find_ferplus(root)
+    if file is None:
+        raise UserError(f"{root}: no {FILE} here; {_HINT}")
+    base = read_fer2013(file.parent if root == file else root, options)
+    votes = read_votes(file)
+    rows = base.row_ids.astype(np.int64)
+    if base.parts is None or rows.max() >= len(votes.usage) or not np.array_equal(votes.usage[rows], base.parts):
+        raise UserError(f"{file}: {len(votes.usage):,} rows that are not those of FER2013 beside it; both must be whole")
+    soft, keep = shares(votes.counts[rows], options.ferplus_classes)
+    labels = soft[keep].argmax(1).astype(np.int64)
+    left_out = f"FER+ left out {int((~keep).sum()):,} of {len(keep):,} rows: unknown, no face, or no agreement"
+    return FaceSet(
+        source="ferplus",
+        classes=FERPLUS_CLASSES[: options.ferplus_classes],
+        faces=base.faces[keep],
+        labels=labels,
+        row_ids=base.row_ids[keep],
+        fingerprint=hash_arrays(np.array(base.fingerprint), soft[keep], rows[keep]),
+        votes=soft[keep],
+        parts=base.parts[keep],
+        roles=PARTS,
+        not_face=votes.counts[rows, 9][keep] >= _NOT_A_FACE,
+        remarks=(*(remark for remark in base.remarks if FILE not in remark), left_out),
+    )

@@ -1,0 +1,153 @@
+"""Which rows train, which choose the checkpoint, and which are scored: the official split, or k folds."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from fer_lightning.data.cache import cached, hash_arrays
+from fer_lightning.data.duplicates import find_duplicates
+from fer_lightning.data.faceset import FaceSet, Role
+from fer_lightning.errors import UserError
+
+Protocol = Literal["auto", "official", "random", "grouped"]
+Rows = NDArray[np.int64]
+_HELD_OUT = 10  # one part in ten of the training rows chooses the checkpoint, where no official part does
+_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Row numbers of the three parts, int64, disjoint and ascending.
+
+    Attributes:
+        train: Rows that the network learns from.
+        validation: Rows that choose the checkpoint.
+        test: Rows that are reported.
+        names: What the parts are called in tables and reports.
+        protocol: How the split was made, in words.
+        before_drop: The training rows before leaks were dropped.
+        dropped: How many training rows were dropped, by reason.
+    """
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    names: dict[Role, str]
+    protocol: str
+    before_drop: Rows
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+def make_split(
+    faces: FaceSet,
+    protocol: Protocol = "auto",
+    folds: int = 5,
+    fold: int = 0,
+    seed: int = 0,
+    drop_leaks: bool = False,
+) -> Split:
+    """Split a set; the result depends on nothing but the arguments.
+
+    Args:
+        faces: The set.
+        protocol: ``official``; ``random`` or ``grouped`` folds, stratified by class; ``auto`` takes the official split
+            where there is one, else grouped folds. Groups are subjects where the set knows them, else clusters of
+            identical and near-identical pictures.
+        folds: Number of folds.
+        fold: Which fold is scored.
+        seed: Seed of the shuffling.
+        drop_leaks: Leave out training rows whose picture also stands in the other parts.
+
+    Raises:
+        UserError: If the set has no official split, or cannot be cut into so many folds.
+    """
+    if protocol == "auto":
+        protocol = "official" if faces.roles else "grouped"
+    split = _official(faces, seed) if protocol == "official" else _folded(faces, protocol, folds, fold, seed)
+    return _without_leaks(faces, split) if drop_leaks else split
+
+
+def _official(faces: FaceSet, seed: int) -> Split:
+    if faces.parts is None or "train" not in faces.roles:
+        raise UserError(f"--data.split official: {faces.source} has no official split here; choose random or grouped")
+    rows = {role: np.flatnonzero(faces.parts == name) for role, name in faces.roles.items()}
+    names: dict[Role, str] = {"validation": "held out", "test": "held out to test", **faces.roles}
+    if empty := [names[role] for role in rows if not len(rows[role])]:
+        raise UserError(f"--data.split official: {faces.source} has no rows in {', '.join(empty)}; choose other data")
+    missing: tuple[Role, ...] = ("test", "validation")
+    for role in missing:
+        if role not in rows:
+            rows["train"], rows[role] = _hold_out(faces, rows["train"], _HELD_OUT, seed, grouped=True)
+    return Split(rows["train"], rows["validation"], rows["test"], names, "official", rows["train"])
+
+
+def _folded(faces: FaceSet, protocol: Literal["random", "grouped"], folds: int, fold: int, seed: int) -> Split:
+    if folds < 2:
+        raise UserError(f"--data.folds {folds}: need at least 2")
+    if not 0 <= fold < folds:
+        raise UserError(f"--data.fold {fold}: choose from 0 to {folds - 1}, as --data.folds is {folds}")
+    grouped = protocol == "grouped"
+    everything = np.arange(len(faces))
+    place = _fold_of(faces, everything, folds, seed, grouped=grouped)
+    rest, test = np.flatnonzero(place != fold), np.flatnonzero(place == fold)
+    train, validation = _hold_out(faces, rest, _HELD_OUT, seed, grouped=grouped)
+    names: dict[Role, str] = {"train": "training", "validation": "held out", "test": f"fold {fold} of {folds}"}
+    how = f"{protocol} by {'subject' if faces.subjects is not None else 'picture'}" if grouped else protocol
+    return Split(train, validation, test, names, f"{how}, {folds} folds, seed {seed}", train)
+
+
+def _hold_out(faces: FaceSet, rows: Rows, parts: int, seed: int, *, grouped: bool) -> tuple[Rows, Rows]:
+    """Take one part in so many out of the rows; return what stays and what was taken."""
+    members = np.bincount(faces.labels[rows], minlength=len(faces.classes))
+    parts = max(2, min(parts, int(members[members > 0].min())))
+    place = _fold_of(faces, rows, parts, seed + 1, grouped=grouped)
+    return rows[place != 0], rows[place == 0]
+
+
+def _fold_of(faces: FaceSet, rows: Rows, folds: int, seed: int, *, grouped: bool) -> Rows:
+    """Return the fold of each of the rows, int64; from the cache where it was made before."""
+    labels = faces.labels[rows]
+    groups = _groups(faces)[rows] if grouped else rows
+    _must_divide(faces, labels, groups, folds, grouped=grouped)
+
+    def make() -> dict[str, Rows]:
+        splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(folds, shuffle=True, random_state=seed)
+        place = np.zeros(len(rows), dtype=np.int64)
+        for fold, (_, taken) in enumerate(splitter.split(labels, labels, groups)):
+            place[taken] = fold
+        return {"fold": place}
+
+    key = hash_arrays(labels, groups, np.array([folds, seed, grouped]))
+    return np.asarray(cached(f"folds-v{_VERSION}-{key}", make)["fold"])
+
+
+def _groups(faces: FaceSet) -> Rows:
+    return faces.subjects if faces.subjects is not None else find_duplicates(faces).near
+
+
+def _must_divide(faces: FaceSet, labels: Rows, groups: Rows, folds: int, *, grouped: bool) -> None:
+    what = "subjects or pictures" if grouped else "rows"
+    for label, name in enumerate(faces.classes):
+        count = len(np.unique(groups[labels == label]))
+        if 0 < count < folds:
+            raise UserError(f"--data.folds {folds}: class {name} has only {count} {what}; choose fewer folds")
+    if len(np.unique(groups)) < folds:
+        raise UserError(f"--data.folds {folds}: only {len(np.unique(groups))} {what} in all; choose fewer folds")
+
+
+def _without_leaks(faces: FaceSet, split: Split) -> Split:
+    """Drop training rows of which an identical or near-identical picture stands in the other parts."""
+    clusters = find_duplicates(faces)
+    scored = np.concatenate([split.validation, split.test])
+    identical = np.isin(clusters.identical[split.train], clusters.identical[scored])
+    near = np.isin(clusters.near[split.train], clusters.near[scored])
+    dropped = {"identical": int(identical.sum()), "near-identical": int((near & ~identical).sum())}
+    kept = split.train[~near]
+    if not len(kept):
+        raise UserError("--data.drop_leaks: no training row is left; choose other data or another split")
+    return Split(
+        kept, split.validation, split.test, split.names, f"{split.protocol}, leaks dropped", split.train, dropped
+    )
