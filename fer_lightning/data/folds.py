@@ -116,7 +116,7 @@ def _fold_of(faces: FaceSet, rows: Rows, folds: int, seed: int, *, grouped: bool
     def make() -> dict[str, Rows]:
         splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(folds, shuffle=True, random_state=seed)
         place = np.zeros(len(rows), dtype=np.int64)
-        for fold, (_, taken) in enumerate(splitter.split(labels, labels, groups)):
+        for fold, (_, taken) in enumerate(splitter.split(labels, labels, groups if grouped else None)):
             place[taken] = fold
         return {"fold": place}
 

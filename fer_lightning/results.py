@@ -1,0 +1,115 @@
+"""What ``test`` leaves behind: a report for machines, a table for spreadsheets, a picture for people."""
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+FORMAT = "fer_lightning report 1"
+
+
+def per_class_table(found: dict[str, Any], title: str) -> Table:
+    """Return one part's scores as a table for the terminal.
+
+    Args:
+        found: What ``scores.score`` returned.
+        title: What stands above.
+    """
+    low, high = found["accuracy_interval"]
+    low_f1, high_f1 = found["macro_f1_interval"]
+    caption = (
+        f"accuracy {found['accuracy']:.2%} [{low:.1%}, {high:.1%}], "
+        f"macro-F1 {found['macro_f1']:.3f} [{low_f1:.3f}, {high_f1:.3f}], ECE {found['ece']:.3f}, n = {found['n']:,}"
+    )
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", min_width=60)
+    table.add_column("class")
+    for column in ("precision", "recall", "F1", "support"):
+        table.add_column(column, justify="right")
+    for name, row in found["per_class"].items():
+        rates = (f"{row[kind]:.3f}" for kind in ("precision", "recall", "f1"))
+        table.add_row(name, *rates, f"{row['support']:,}")
+    return table
+
+
+def write_report(folder: Path, report: dict[str, Any], predictions: Sequence[Sequence[Any]]) -> list[Path]:
+    """Write ``report.json``, ``scores.csv``, ``predictions.csv`` and ``confusion_matrix.png``; each whole or not at all.
+
+    Args:
+        folder: Where; made if it is not there.
+        report: Plain JSON with ``classes`` and ``scores`` (part -> what ``scores.score`` returned, whole part first).
+        predictions: The rows of ``predictions.csv``, the first its header.
+
+    Returns:
+        The files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    part, found = next(iter(report["scores"].items()))
+    title = f"{report['network']} on {part}: accuracy {found['accuracy']:.1%}, n = {found['n']:,}"
+    contents = {
+        "report.json": json.dumps({"format": FORMAT, **report}, indent=2).encode(),
+        "scores.csv": _csv(_score_rows(report["scores"])),
+        "predictions.csv": _csv(predictions),
+        "confusion_matrix.png": confusion_picture(found["confusion"], report["classes"], title),
+    }
+    return [_write(folder / name, content) for name, content in contents.items()]
+
+
+def _score_rows(scores: dict[str, Any]) -> list[Sequence[Any]]:
+    rows: list[Sequence[Any]] = [("part", "class", "precision", "recall", "f1", "support")]
+    for part, found in scores.items():
+        rows += [(part, name, *(row[kind] for kind in rows[0][2:])) for name, row in found["per_class"].items()]
+    rows.append(("part", "score", "value", "low", "high", "n"))
+    for part, found in scores.items():
+        for name in ("accuracy", "macro_f1", "ece", "nll"):
+            rows.append((part, name, found[name], *found.get(f"{name}_interval", ("", "")), found["n"]))
+    return rows
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def confusion_picture(confusion: Sequence[Sequence[int]], classes: Sequence[str], title: str) -> bytes:
+    """Draw a confusion matrix, counts on the shares of each row, and return it as PNG."""
+    import numpy as np
+    from matplotlib.figure import Figure  # half a second; only test draws
+
+    counts = np.asarray(confusion)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 2.2 + 0.7 * len(classes)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xticks=range(len(classes)), yticks=range(len(classes)), xlabel="predicted", ylabel="labelled")
+    axes.set_xticklabels(classes, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticklabels(classes)
+    axes.set_title(title, fontsize=11)
+    for (row, column), count in np.ndenumerate(counts):
+        ink = "white" if shares[row, column] > 0.55 else "black"
+        text = f"{count}\n{shares[row, column]:.0%}"
+        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)
+    figure.colorbar(image, label="share of the labelled class", shrink=0.8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
+
+
+def _write(path: Path, content: bytes) -> Path:
+    handle, part = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(part, 0o644)  # mkstemp's 0600 would keep other readers of a shared folder out
+        os.replace(part, path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+    return path
