@@ -21,7 +21,7 @@ from fer_lightning.errors import UserError
 from fer_lightning.task import ExpressionTask
 
 RUNS = "runs"
-_EPOCHS, _EPOCHS_OF_DRAWINGS = 30, 5
+_EPOCHS, _EPOCHS_OF_DRAWINGS = 30, 12
 _TRAINER_DEFAULTS: dict[str, Any] = {
     "default_root_dir": RUNS,
     "num_sanity_val_steps": 0,

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer_lightning import __version__
+
 if TYPE_CHECKING:  # only `show` prints
     from rich.console import Console
 
@@ -20,12 +22,12 @@ LICENCES = (
     "Code and weights: MIT. The weights were learned from the data named above, whose own terms bind you too: "
     "FER2013, FER+'s pictures and CK+ are for research."
 )
-_PACKAGES = ("torch", "lightning", "torchmetrics", "albumentations", "numpy", "scikit-learn", "fer-lightning")
+_PACKAGES = ("torch", "lightning", "torchmetrics", "albumentations", "numpy", "scikit-learn")
 
 
 def environment() -> dict[str, Any]:
     """Return what a training ran on: versions, system, processor, accelerators and the commit of the code."""
-    versions = {}
+    versions: dict[str, str | None] = {"fer_lightning": __version__}
     for package in _PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
@@ -130,7 +132,7 @@ def _how_long(training: dict[str, Any]) -> str:
 
 
 def _machine(environment: dict[str, Any], training: dict[str, Any]) -> str:
-    parts = [environment["processor"], *environment["accelerators"], training["accelerator"]]
+    parts = [environment["processor"], *environment["accelerators"], f"device {training['device']}"]
     return ", ".join([*parts, environment["system"], f"Python {environment['python']}"])
 
 

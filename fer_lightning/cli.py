@@ -61,9 +61,40 @@ def _run(words: list[str]) -> int:
         print(options.help_text(verb))
         return 0
     options.check(rest)
-    from fer_lightning.training import run  # ten seconds of imports, paid only here
+    return _train_or_score(verb, options.spelled_out(rest))
 
-    return run(verb, options.spelled_out(rest))
+
+def _train_or_score(verb: str, rest: list[str]) -> int:
+    from fer_lightning import runtime
+
+    runtime.hush()
+    runtime.keep_memory()
+    words, given = _without_ckpt_path(rest)
+    if "--help_all" in words:
+        words = ["--help"]
+    if verb == "fit":
+        from fer_lightning.training import fit  # ten seconds of imports, paid only here
+
+        return fit(words, given)
+    from fer_lightning.evaluation import evaluate
+
+    return evaluate("validate" if verb == "validate" else "test", words, given)
+
+
+def _without_ckpt_path(words: list[str]) -> tuple[list[str], str | None]:
+    """Take ``--ckpt_path FILE`` out of the options: it names a file of ours, not one of Lightning's alone."""
+    kept: list[str] = []
+    given = None
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name == "--ckpt_path":
+            given = value if equals else next(rest, "")
+            if not given or given.startswith("--"):
+                raise UserError("--ckpt_path: needs a file, or for fit the word last")
+        else:
+            kept.append(word)
+    return kept, given
 
 
 def _card(rest: list[str]) -> int:

@@ -14,6 +14,7 @@ from torch import nn
 
 from fer_lightning import checkpoint, runs
 from fer_lightning.assembly import RUNS, Assembly
+from fer_lightning.card import environment
 from fer_lightning.errors import UserError
 from fer_lightning.results import per_class_table, write_report
 from fer_lightning.scores import score
@@ -41,9 +42,12 @@ def predict_rows(cli: Assembly, network: nn.Module, part: Part) -> Predictions:
     task.net = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = cli.trainer
     if cli.fitting:  # its averaged weights and callbacks belong to the training; one process scores
-        device = trainer.accelerator.name() if hasattr(trainer.accelerator, "name") else "auto"
         trainer = pl.Trainer(
-            accelerator=device, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            accelerator=trainer.accelerator,
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
             use_distributed_sampler=False,
         )
     run = trainer.validate if part == "validation" else trainer.test
@@ -87,10 +91,61 @@ def show_scores(found: dict[str, Any], title: str) -> None:
     Console(highlight=False).print(per_class_table(found, title))
 
 
-def _report(
-    cli: Assembly, path: Path, card: checkpoint.Card, scores: dict[str, Any], found: Predictions
-) -> None:
-    raise NotImplementedError
+def _report(cli: Assembly, path: Path, card: checkpoint.Card, scores: dict[str, Any], found: Predictions) -> None:
+    data = cli.datamodule
+    name = data.split.names["test"]
+    alone = data.twin_free()
+    if data.faces.roles and not alone.all() and alone.any():  # official parts have twins, folds by picture have none
+        part = f"{name} twin-free"
+        scores[part] = score(found.probabilities[alone], found.labels[alone], card["classes"])
+        accuracy, n = scores[part]["accuracy"], scores[part]["n"]
+        print(f"{part}: accuracy {accuracy:.2%}, macro-F1 {scores[part]['macro_f1']:.3f}, n = {n:,}")
+    summary = data.summary()
+    report = {
+        "checkpoint": str(path),
+        "network": card["network"]["name"],
+        "parameters": card["parameters"],
+        "classes": card["classes"],
+        "data": summary,
+        "scores": scores,
+        "environment": environment(),
+    }
+    run = runs.run_of(path)
+    folder = (run or Path(RUNS) / path.stem) / f"test-{data.faces.source}"
+    files = write_report(folder, report, _table(cli, card, found))
+    print("written: " + ", ".join(str(file) for file in files))
+    _compare(path, card, summary, scores)
+
+
+def _table(cli: Assembly, card: checkpoint.Card, found: Predictions) -> list[Sequence[Any]]:
+    classes = card["classes"]
+    header = ("row", "label", "predicted", *(f"p_{name}" for name in classes))
+    names = cli.datamodule.faces.row_ids[found.rows]
+    return [
+        header,
+        *(
+            (str(row), classes[label], classes[int(p.argmax())], *p.tolist())
+            for row, label, p in zip(names, found.labels, found.probabilities, strict=True)
+        ),
+    ]
+
+
+def _compare(path: Path, card: checkpoint.Card, data: dict[str, Any], scores: dict[str, Any]) -> None:
+    """Say whether the card's figures were reproduced; figures that it lacks are added to it."""
+    same_rows = all(card["data"][key] == data[key] for key in ("fingerprint", "split"))
+    if not same_rows:
+        print("the card is about other rows, so it stays as it is")
+        return
+    for part, found in scores.items():
+        if part not in card["scores"]:
+            card["scores"][part] = found
+            if path.suffix == ".safetensors":
+                checkpoint.save(path, checkpoint.load(path).network, card)
+                print(f"card: {part} added")
+        elif card["scores"][part]["accuracy"] == found["accuracy"]:
+            print(f"card: {part} reproduced exactly, accuracy {found['accuracy']:.6f}")
+        else:
+            print(f"card: {part} is {card['scores'][part]['accuracy']:.6f}, here it is {found['accuracy']:.6f}")
 
 
 def _must_fit(path: Path, card: checkpoint.Card, cli: Assembly) -> None:

@@ -26,7 +26,7 @@ OTHERS = {
     "validate, test: what to score",
     "--seed_everything N": "seed of the weights, the order of rows, augmentation and dropout (default: 42)",
     "--patience N": "fit: stop when validation macro-F1 has not risen for N epochs (default: 0, never)",
-    "--trainer.max_epochs N": "fit: length of the training (default: 30; 5 for the drawn faces)",
+    "--trainer.max_epochs N": "fit: length of the training (default: 30; 12 for the drawn faces)",
     "--trainer.accelerator, --trainer.devices, ...": "all of Lightning's Trainer; --help_all lists them",
     "--trainer.default_root_dir DIR": "where runs are kept (default: runs)",
 }
@@ -87,7 +87,7 @@ def spelled_out(args: Sequence[str]) -> list[str]:
     """Return the arguments with ``true`` behind each switch that stands alone, such as ``--data.drop_leaks``."""
     switches = {f"--{o.name}" for group in _CLASSES for o in options(group).values() if o.choices == ("true", "false")}
     words: list[str] = []
-    for word, following in zip(args, [*args[1:], "--"], strict=True):
+    for word, following in zip(args, [*args[1:], "--"], strict=False):
         words += [word, "true"] if word in switches and following.startswith("--") else [word]
     return words
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from fer_lightning.errors import UserError
 
 _ENV = "FER_LIGHTNING_RUN"  # tells the processes of a distributed run which folder their first one made
-_LAST, _BEST = "checkpoints/last.ckpt", "best.safetensors"
+LAST, BEST = "checkpoints/last.ckpt", "best.safetensors"
 SHIPPED = Path("checkpoints")
 """The folder of the checkpoints that come with the repository, below the working folder."""
 
@@ -43,9 +43,9 @@ def last_checkpoint(base: Path, name: str) -> Path:
         UserError: If there is none: going on would silently start afresh.
     """
     for run in sorted(_versions(base / name), key=_number, reverse=True):
-        if (run / _LAST).is_file():
-            return run / _LAST
-    others = sorted({str(found.parents[2]) for found in base.glob(f"*/version_*/{_LAST}")})
+        if (run / LAST).is_file():
+            return run / LAST
+    others = sorted({str(found.parents[2]) for found in base.glob(f"*/version_*/{LAST}")})
     known = f"; there are runs in {', '.join(others)}" if others else ""
     raise UserError(f"--ckpt_path last: no checkpoint below {base / name}{known}; start without --ckpt_path")
 
@@ -64,7 +64,7 @@ def best_checkpoint(base: Path) -> Path:
     Raises:
         UserError: If there is neither.
     """
-    found = sorted(base.glob(f"*/version_*/{_BEST}"), key=lambda file: file.stat().st_mtime)
+    found = sorted(base.glob(f"*/version_*/{BEST}"), key=lambda file: file.stat().st_mtime)
     found = found or sorted(SHIPPED.glob("*.safetensors"), reverse=True)
     if not found:
         raise UserError(f"no checkpoint below {base} or {SHIPPED}; train one with fit, or give --ckpt_path FILE")

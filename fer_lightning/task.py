@@ -28,6 +28,8 @@ class ExpressionTask(pl.LightningModule):
         network: NetworkName = "improved_cnn",
         dropout: float | None = None,
         groups: int | None = None,
+        dilation: int | None = None,
+        batch_norm: bool | None = None,
         learning_rate: float = 3e-3,
         weight_decay: float = 0.05,
         warmup: float = 0.05,
@@ -44,6 +46,8 @@ class ExpressionTask(pl.LightningModule):
             network: Which network is trained.
             dropout: Share of the activations dropped before the head; by default the network's own.
             groups: Primary partitions of the interleaved group convolutions; by default the network's own.
+            dilation: Dilation of the fourth residual module; by default the network's own.
+            batch_norm: Normalisation in the plain network; by default it has it.
             learning_rate: Highest learning rate, reached after the warm-up.
             weight_decay: Decay of the weights; biases and normalisation are spared.
             warmup: Share of the training in which the learning rate rises, 0..1.
@@ -59,7 +63,7 @@ class ExpressionTask(pl.LightningModule):
         self.classes = tuple(classes)
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.label_smoothing, self.ema_decay, self.seed = label_smoothing, ema_decay, seed
-        given = {"dropout": dropout, "groups": groups}
+        given = {"dropout": dropout, "groups": groups, "dilation": dilation, "batch_norm": batch_norm}
         self.options = {name: value for name, value in given.items() if value is not None}
         self.network_name: NetworkName = network
         self.net = build_network(network, len(classes), **self.options).to(memory_format=torch.channels_last)
@@ -137,6 +141,10 @@ class ExpressionTask(pl.LightningModule):
 
     def _log_scores(self, stage: str) -> None:
         metrics = self._metrics(stage)
+        if self.trainer.world_size > 1:
+            shares: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(shares, self.predictions)
+            self.predictions = [batch for share in shares for batch in share]
         self.log_dict({f"{stage}/{name}": value for name, value in metrics.compute().items()})
         metrics.reset()
 
@@ -165,7 +173,8 @@ class ExpressionTask(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let the card travel in the file that training resumes from."""
-        checkpoint["card"] = self.card
+        training = {**self.card.get("training", {}), "best_epoch": self.current_epoch + 1}
+        checkpoint["card"] = {**self.card, "training": training}
 
 
 class AveragedWeights(WeightAveraging):

@@ -11,7 +11,7 @@ from typing import Any
 from fer_lightning import checkpoint, runs
 from fer_lightning.assembly import Assembly
 from fer_lightning.callbacks import CHOSEN_BY
-from fer_lightning.card import environment
+from fer_lightning.card import environment, leakage_lines
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import predict_rows, show_scores
 from fer_lightning.models.cost import multiply_adds, parameters
@@ -84,7 +84,7 @@ def _card(cli: Assembly, args: Sequence[str]) -> checkpoint.Card:
             "config": cli.settings(),
             "chosen_by": f"{CHOSEN_BY} on {chosen_on}",
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "accelerator": f"{cli.trainer.accelerator.__class__.__name__}, {cli.trainer.world_size} process(es)",
+            "device": f"{cli.trainer.strategy.root_device.type} x {cli.trainer.world_size}",
         },
         "environment": environment(),
         "scores": {},
@@ -99,18 +99,13 @@ def _introduce(cli: Assembly) -> None:
         print(remark)
     rows = ", ".join(f"{count:,} {part}" for part, count in card["data"]["rows"].items())
     print(f"data: {data.faces.source}, {len(data.classes)} classes, {card['data']['split']} split: {rows} rows")
-    for line in _leaks(card["data"]):
+    for why, count in card["data"]["dropped"].items():
+        print(f"left out: {count:,} training rows with a picture {why} to a scored one")
+    for line in leakage_lines(card["data"]):
         print(line)
     cost = f"{card['parameters']:,} parameters, {card['multiply_adds']:,} multiply-adds a face"
-    print(f"network: {card['network']['name']}, {cost}, on {card['training']['accelerator']}")
+    print(f"network: {card['network']['name']}, {cost}, on {card['training']['device']}")
     print(f"run: {cli.run}" + (f", resumed from {cli.resume}" if cli.resume else ""), flush=True)
-
-
-def _leaks(data: dict[str, Any]) -> list[str]:
-    lines = []
-    if dropped := sum(data["dropped"].values()):
-        lines.append(f"left out: {dropped:,} training rows whose picture stands in the scored rows")
-    return lines
 
 
 def _must_match(resume: Path, card: checkpoint.Card) -> None:

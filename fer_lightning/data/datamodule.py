@@ -94,8 +94,9 @@ class ExpressionDataModule(pl.LightningDataModule):
             return np.asarray(self.faces.votes)
         return np.eye(len(self.classes), dtype=np.float32)[self.faces.labels]
 
+    @property
     def class_shares(self) -> list[float]:
-        """Return the share of each class among the training rows, summing to 1."""
+        """The share of each class among the training rows, summing to 1."""
         counts = np.bincount(self.faces.labels[self.split.train], minlength=len(self.classes))
         return [float(share) for share in counts / counts.sum()]
 
