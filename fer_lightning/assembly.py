@@ -1,4 +1,4 @@
-"""From options to objects: LightningCLI parses ``--data.*``, ``--model.*``, ``--trainer.*``, ``--config`` and builds."""
+"""From options to objects: LightningCLI parses ``--data.*``, ``--model.*`` and ``--trainer.*``, and builds."""
 
 import contextlib
 import importlib.util
@@ -35,7 +35,7 @@ _TRAINER_DEFAULTS: dict[str, Any] = {
 class _Parser(LightningArgumentParser):
     """A parser whose complaint is one line."""
 
-    def error(self, message: str, ex: Exception | None = None) -> Any:  # type: ignore[override]
+    def error(self, message: str, ex: Exception | None = None) -> Any:
         """Raise the complaint, for the command line to print.
 
         Raises:

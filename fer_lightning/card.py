@@ -80,7 +80,9 @@ def _commit() -> str | None:
 
 def card_json(card: dict[str, Any]) -> str:
     """Return a card for machines: ``network`` is its name, the rest stands as it was written."""
-    return json.dumps({**card, "network": card["network"]["name"], "network_options": card["network"]["options"]}, indent=2)
+    return json.dumps(
+        {**card, "network": card["network"]["name"], "network_options": card["network"]["options"]}, indent=2
+    )
 
 
 def show(card: dict[str, Any], console: "Console") -> None:

@@ -39,7 +39,7 @@ def predict_rows(cli: Assembly, network: nn.Module, part: Part) -> Predictions:
         part: Which rows.
     """
     task = cli.model
-    task.net = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task.net = network.to(memory_format=torch.channels_last)
     trainer = cli.trainer
     if cli.fitting:  # its averaged weights and callbacks belong to the training; one process scores
         trainer = pl.Trainer(

@@ -38,7 +38,7 @@ def per_class_table(found: dict[str, Any], title: str) -> Table:
 
 
 def write_report(folder: Path, report: dict[str, Any], predictions: Sequence[Sequence[Any]]) -> list[Path]:
-    """Write ``report.json``, ``scores.csv``, ``predictions.csv`` and ``confusion_matrix.png``; each whole or not at all.
+    """Write ``report.json``, ``scores.csv``, ``predictions.csv`` and ``confusion_matrix.png``, each whole or not.
 
     Args:
         folder: Where; made if it is not there.

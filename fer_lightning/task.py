@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - its usual name
+from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fer_lightning.errors import UserError
@@ -74,7 +74,8 @@ class ExpressionTask(pl.LightningModule):
 
     def forward(self, faces: Tensor) -> Tensor:
         """Map grey faces, uint8 ``(N, 48, 48)``, to logits, float32 ``(N, K)``."""
-        return self.net(to_tensor(faces))
+        logits: Tensor = self.net(to_tensor(faces))
+        return logits
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout by the step alone, so that a resumed run repeats the uninterrupted one."""
@@ -187,7 +188,9 @@ class AveragedWeights(WeightAveraging):
 def _warmed_up_average(decay: float) -> Any:
     def update(averages: Any, weights: Any, updates: Tensor | int) -> None:
         now = min(decay, (1 + int(updates)) / (10 + int(updates)))
-        get_ema_multi_avg_fn(now)(averages, weights, updates)
+        get_ema_multi_avg_fn(now)(  # type: ignore[no-untyped-call]
+            averages, weights, updates
+        )
 
     return update
 

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fer_lightning import checkpoint, runs
 from fer_lightning.assembly import Assembly

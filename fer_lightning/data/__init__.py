@@ -1,1 +1,1 @@
-"""."""
+"""The sources, their splits and the loaders."""

@@ -88,7 +88,8 @@ def _official(folder: Path, images: Path, options: ReadOptions) -> FaceSet:
     if emotions is None:
         raise UserError(f"{folder}: no Emotion/ folder beside cohn-kanade-images/; {_FORM}")
     landmarks = _beside(folder, "Landmarks", "Landmarks/Landmarks")
-    rows, unlabelled = [], 0
+    rows: list[Row] = []
+    unlabelled = 0
     for sequence in sorted(images.glob("S*/*/")):
         label = _label(emotions / sequence.relative_to(images))
         if label is None:

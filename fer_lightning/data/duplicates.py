@@ -73,9 +73,7 @@ def _signatures(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.where(blank, 0, flat / np.maximum(length, 1e-6)).astype(np.float32)
 
 
-def _alike(
-    upright: NDArray[np.float32], mirrored: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _alike(upright: NDArray[np.float32], mirrored: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the pairs (i, j), i < j, of which j or its mirror image is like i."""
     left, right = [], []
     for start in range(0, len(upright), _BLOCK):

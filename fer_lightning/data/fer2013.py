@@ -102,8 +102,9 @@ def _make(path: Path, member: str | None, options: ReadOptions) -> dict[str, NDA
         "rows": found.rows,
         "remarks": np.array(remarks, dtype=np.str_),
     }
+    if found.usage is not None:
+        arrays["usage"] = found.usage
     usage = [] if found.usage is None else [found.usage]
-    arrays |= {"usage": array for array in usage}
     arrays["fingerprint"] = np.array(hash_arrays(found.faces, found.labels, *usage))
     return arrays
 

@@ -114,7 +114,9 @@ def read_ferplus(root: Path, options: ReadOptions) -> FaceSet:
     votes = read_votes(file)
     rows = base.row_ids.astype(np.int64)
     if base.parts is None or rows.max() >= len(votes.usage) or not np.array_equal(votes.usage[rows], base.parts):
-        raise UserError(f"{file}: {len(votes.usage):,} rows that are not those of FER2013 beside it; both must be whole")
+        raise UserError(
+            f"{file}: {len(votes.usage):,} rows that are not those of FER2013 beside it; both must be whole"
+        )
     soft, keep = shares(votes.counts[rows], options.ferplus_classes)
     labels = soft[keep].argmax(1).astype(np.int64)
     left_out = f"FER+ left out {int((~keep).sum()):,} of {len(keep):,} rows: unknown, no face, or no agreement"

@@ -40,7 +40,9 @@ def read_folders(root: Path, options: ReadOptions) -> FaceSet:
         return face_set("folder", _checked(root, rows), options)
     if strangers := [folder.name for folder in top if folder not in splits]:
         raise UserError(f"{root}: {strangers[0]}/ stands beside {next(iter(splits)).name}/; {_FORM}")
-    rows = [row for split, role in splits.items() for folder in class_folders(split) for row in _rows(root, folder, role)]
+    rows = [
+        row for split, role in splits.items() for folder in class_folders(split) for row in _rows(root, folder, role)
+    ]
     _same_classes(root, rows)
     roles: dict[Role, str] = {role: role for role in splits.values()}
     return face_set("folder", _checked(root, rows), options, roles=roles)

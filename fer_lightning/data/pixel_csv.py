@@ -27,7 +27,7 @@ _BROKEN = (EOFError, zlib.error, zipfile.BadZipFile, tarfile.ReadError, lzma.LZM
 
 
 class PixelRows(NamedTuple):
-    """Faces uint8 ``[N, 48, 48]``, labels int64 ``[N]``, Usage strings ``[N]`` (None without that column), rows ``[N]``.
+    """Faces uint8 ``[N, 48, 48]``, labels int64 ``[N]``, Usage strings ``[N]`` or None, and row numbers ``[N]``.
 
     ``rows`` numbers the data rows of the file from 0, with gaps where a bad row was skipped.
     """

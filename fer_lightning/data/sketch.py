@@ -38,7 +38,10 @@ def read_sketch(root: Path | None = None, options: ReadOptions | None = None) ->
     parts = np.repeat(list(_PEOPLE), [count * len(FER2013_CLASSES) * _OF_EACH for count in _PEOPLE.values()])
     each = np.arange(len(parts))
     labels, subjects = each // _OF_EACH % len(FER2013_CLASSES), each // (_OF_EACH * len(FER2013_CLASSES))
-    names = [f"person{s:03d}/{FER2013_CLASSES[y]}/{i % _OF_EACH}" for i, (s, y) in enumerate(zip(subjects, labels, strict=True))]
+    names = [
+        f"person{s:03d}/{FER2013_CLASSES[y]}/{i % _OF_EACH}"
+        for i, (s, y) in enumerate(zip(subjects, labels, strict=True))
+    ]
     return FaceSet(
         source="sketch",
         classes=FER2013_CLASSES,
@@ -104,4 +107,5 @@ def _exposed(tones: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np
     for axis in (0, 1):
         lit = (1 - 2 * weight) * lit + weight * (np.roll(lit, 1, axis) + np.roll(lit, -1, axis))
     lit += rng.normal(0, rng.uniform(1, 12), lit.shape)
-    return np.clip(lit, 0, 255).round().astype(np.uint8)
+    exposed: NDArray[np.uint8] = np.clip(lit, 0, 255).round().astype(np.uint8)
+    return exposed

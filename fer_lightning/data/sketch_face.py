@@ -251,7 +251,9 @@ def _mouth(pen: _Pen, who: Identity, left: Mapping[int, float], right: Mapping[i
     tone = who.skin * 0.58
     pen.line(upper, tone, 0.008 + lips)
     pen.line(lower, tone, 0.006 + lips * 1.2)
-    pen.line(_curve((0.44, bottom[1] + 0.06), (0.5, bottom[1] + 0.068), (0.56, bottom[1] + 0.06)), who.skin * 0.85, 0.01)
+    pen.line(
+        _curve((0.44, bottom[1] + 0.06), (0.5, bottom[1] + 0.068), (0.56, bottom[1] + 0.06)), who.skin * 0.85, 0.01
+    )
 
 
 def _corner(who: Identity, units: Mapping[int, float], side: int) -> Point:
