@@ -188,9 +188,7 @@ class AveragedWeights(WeightAveraging):
 def _warmed_up_average(decay: float) -> Any:
     def update(averages: Any, weights: Any, updates: Tensor | int) -> None:
         now = min(decay, (1 + int(updates)) / (10 + int(updates)))
-        get_ema_multi_avg_fn(now)(  # type: ignore[no-untyped-call]
-            averages, weights, updates
-        )
+        get_ema_multi_avg_fn(now)(averages, weights, updates)
 
     return update
 

@@ -12,9 +12,9 @@ _STEM = 16  # filters of the dense first convolution: one input channel cannot b
 class _ThreeStages(nn.Module):
     """What both widths share: the paper's three stages, in its order."""
 
-    front: nn.Module
-    residual: nn.Module
-    head: nn.Module
+    front: nn.Sequential
+    residual: nn.Sequential
+    head: nn.Sequential
 
     def __init__(self, channels: int, groups: int, modules: tuple[tuple[int, int, int, int], ...]) -> None:
         super().__init__()

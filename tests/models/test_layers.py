@@ -120,7 +120,7 @@ def test_standardise_survives_a_blank_picture() -> None:
     ],
 )
 def test_blocks_keep_channels_last_and_give_every_parameter_a_gradient(block: nn.Module, channels: int) -> None:
-    block = block.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    block = block.to(memory_format=torch.channels_last)
     out = block(channels_last(torch.randn(2, channels, 8, 8)))
     assert out.is_contiguous(memory_format=torch.channels_last)
     out.square().sum().backward() if list(block.parameters()) else None

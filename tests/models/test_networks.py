@@ -7,7 +7,7 @@ from torch import nn
 from fer_lightning.errors import UserError
 from fer_lightning.models import NetworkName, build_network
 from fer_lightning.models.cost import multiply_adds, parameters
-from fer_lightning.models.improved_cnn import ImprovedCNN
+from fer_lightning.models.improved_cnn import ImprovedCNN, ImprovedCNNWide
 
 ALL: tuple[NetworkName, ...] = ("improved_cnn", "improved_cnn_wide", "plain_cnn")
 
@@ -51,7 +51,8 @@ def test_shapes_and_gradients(name: NetworkName, classes: int) -> None:
 
 @pytest.mark.parametrize("name", ["improved_cnn", "improved_cnn_wide"])
 def test_all_stages_keep_channels_last(name: NetworkName) -> None:
-    network = build_network(name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = build_network(name).to(memory_format=torch.channels_last)
+    assert isinstance(network, ImprovedCNN | ImprovedCNNWide)
     x = torch.rand(2, 1, 48, 48)
     for stage in (network.front, network.residual):
         x = stage(x)
