@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import json
+import re
 import sys
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -22,6 +24,7 @@ from fer_lightning.task import ExpressionTask
 
 RUNS = "runs"
 _EPOCHS, _EPOCHS_OF_DRAWINGS = 30, 12
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "NoneType": "null", "str": "text"}
 _TRAINER_DEFAULTS: dict[str, Any] = {
     "default_root_dir": RUNS,
     "num_sanity_val_steps": 0,
@@ -41,7 +44,7 @@ class _Parser(LightningArgumentParser):
         Raises:
             UserError: Always.
         """
-        raise _users_mistake(ex) or UserError(f"{_one_line(message)}; see --help") from ex
+        raise _users_mistake(ex) or UserError(_readable(message)) from ex
 
 
 class Assembly(LightningCLI):
@@ -63,7 +66,8 @@ class Assembly(LightningCLI):
         """
         self.fitting = fitting
         self.resume = resume
-        self.run = Path(RUNS)
+        self.base = self.run = Path(RUNS)
+        self.name = ""
         with _lone_arguments(), _one_line_mistakes():
             super().__init__(
                 ExpressionTask,
@@ -89,26 +93,28 @@ class Assembly(LightningCLI):
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
 
     def before_instantiate_classes(self) -> None:
-        """Choose the folder and the length of a training."""
+        """Choose the length of a training, and what it goes on from."""
         if not self.fitting:
             return
         trainer, data = self.config["trainer"], self.config["data"]
         source = recognise(data["source"], Path(data["root"]).expanduser() if data["root"] else None)
-        if trainer["max_epochs"] is None and trainer["max_steps"] == -1 and trainer["max_time"] is None:
+        if trainer["overfit_batches"]:
+            raise UserError("--trainer.overfit_batches: not supported here; use --trainer.limit_train_batches")
+        if trainer["max_epochs"] is None and trainer["max_steps"] == -1:  # the learning rate needs to know the end
             trainer["max_epochs"] = _EPOCHS_OF_DRAWINGS if source == "sketch" else _EPOCHS
-        base, name = Path(trainer["default_root_dir"]), f"{source}-{self.config['model']['network']}"
+        self.base, self.name = Path(trainer["default_root_dir"]), f"{source}-{self.config['model']['network']}"
         if self.resume == "last":
-            self.resume = str(runs.last_checkpoint(base, name))
+            self.resume = str(runs.last_checkpoint(self.base, self.name))
         elif self.resume and not Path(self.resume).is_file():
             raise UserError(f"--ckpt_path {self.resume}: no such file; give a .ckpt file, or last")
-        self.run = (runs.run_of(Path(self.resume)) if self.resume else None) or runs.new_run(base, name)
-        runs.share_run(self.run)
-        trainer["default_root_dir"] = str(self.run)
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        """Add the run's callbacks and, where it is installed, TensorBoard."""
+        """Make the run's folder, and add its callbacks and, where it is installed, TensorBoard."""
         wanted = self.config_init["trainer"]
         if self.fitting:
+            self.run = (runs.run_of(Path(self.resume)) if self.resume else None) or runs.new_run(self.base, self.name)
+            runs.share_run(self.run)
+            kwargs["default_root_dir"] = str(self.run)
             wanted["callbacks"] = [*(wanted["callbacks"] or []), *callbacks(self.run, self.config["patience"])]
         if wanted["logger"] is None:
             logs = self.fitting and importlib.util.find_spec("tensorboard") is not None
@@ -117,7 +123,11 @@ class Assembly(LightningCLI):
             kwargs["enable_progress_bar"] = self.fitting and sys.stdout.isatty()
         if not self.fitting:
             kwargs["enable_checkpointing"] = False
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ValueError) as error:
+            runs.leave_run(self.run)
+            raise UserError(f"--trainer: {_one_line(str(error))}") from None
 
     def settings(self) -> dict[str, Any]:
         """Return the resolved options as plain JSON."""
@@ -143,7 +153,7 @@ def _one_line_mistakes() -> Iterator[None]:
     except (UserError, KeyboardInterrupt):
         raise
     except ArgumentError as error:
-        raise _users_mistake(error) or UserError(f"{_one_line(str(error))}; see --help") from None
+        raise _users_mistake(error) or UserError(_readable(str(error))) from None
     except Exception as error:
         if mistake := _users_mistake(error):
             raise mistake from None
@@ -158,5 +168,20 @@ def _users_mistake(error: BaseException | None) -> UserError | None:
     return None
 
 
+def _readable(complaint: str) -> str:
+    """Turn jsonargparse's complaint of a value into the option, the value and what it may be."""
+    line = _one_line(complaint)
+    key = re.search(r'Parser key "([\w.]+)"', line)
+    value = re.search(r"(?:Given value|Got value): (.*)", line)
+    choices = re.findall(r"'?([^\[\], ']+)'?", " ".join(re.findall(r"Literal\[([^]]*)\]", line)))
+    kinds = re.findall(r"Expected an? <class '(\w+)'>", line)
+    if not key or not value or not (choices or kinds):
+        return f"{line[:300]}; see --help"
+    given = value[1].split(" Given ")[0]
+    if choices:
+        return f"--{key[1]} {given}: choose from {', '.join(dict.fromkeys(choices))}"
+    return f"--{key[1]} {given}: need {' or '.join(dict.fromkeys(_KINDS.get(kind, kind) for kind in kinds))}"
+
+
 def _one_line(message: str) -> str:
-    return " ".join(message.split())[:300]
+    return " ".join(message.split())

@@ -1,6 +1,7 @@
 """What happens beside the training: its history on disk and in the terminal, and the checkpoints it leaves."""
 
 import csv
+import math
 import sys
 import time
 from pathlib import Path
@@ -54,13 +55,14 @@ class History(Callback):
         self._print(trainer, row)
 
     def _print(self, trainer: pl.Trainer, row: dict[str, Any]) -> None:
-        done, total = trainer.current_epoch + 1, trainer.max_epochs or 0
-        left = f", {_clock((total - done) * row['seconds'])} left" if total > done else ""
-        print(
-            f"epoch {done}/{total}: loss {row['train/loss']:.3f}, validation accuracy {row['val/accuracy']:.1%}, "
-            f"macro-F1 {row['val/macro_f1']:.3f}, {row['images_per_second']:.0f} images/s{left}",
-            flush=True,
-        )
+        done, total = trainer.current_epoch + 1, trainer.max_epochs or -1
+        words = [f"epoch {done}/{total}" if total > 0 else f"epoch {done}", f"loss {row['train/loss']:.3f}"]
+        if not math.isnan(row["val/accuracy"]):
+            words += [f"validation accuracy {row['val/accuracy']:.1%}", f"macro-F1 {row['val/macro_f1']:.3f}"]
+        words.append(f"{row['images_per_second']:.0f} images/s")
+        if total > done:
+            words.append(f"{_clock((total - done) * row['seconds'])} left")
+        print(f"{words[0]}: {', '.join(words[1:])}", flush=True)
 
 
 def callbacks(run: Path, patience: int) -> list[Callback]:

@@ -87,7 +87,7 @@ def card_json(card: dict[str, Any]) -> str:
 
 def show(card: dict[str, Any], console: "Console") -> None:
     """Print a card for people."""
-    from fer_lightning.results import per_class_table
+    from fer_lightning.results import show_scores
 
     training, data = card["training"], card["data"]
     options = "".join(f", {name} {value}" for name, value in card["network"]["options"].items())
@@ -112,7 +112,7 @@ def show(card: dict[str, Any], console: "Console") -> None:
     for name, text in lines:
         console.print(f"[bold]{name}[/bold]: {_plain(text)}", highlight=False, soft_wrap=False)
     for part, found in card["scores"].items():
-        console.print(per_class_table(found, part))
+        show_scores(found, part, console)
 
 
 def leakage_lines(data: dict[str, Any]) -> list[str]:

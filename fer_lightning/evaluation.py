@@ -16,7 +16,7 @@ from fer_lightning import checkpoint, runs
 from fer_lightning.assembly import RUNS, Assembly
 from fer_lightning.card import environment
 from fer_lightning.errors import UserError
-from fer_lightning.results import per_class_table, write_report
+from fer_lightning.results import show_scores, write_report
 from fer_lightning.scores import score
 
 Part = Literal["validation", "test"]
@@ -80,15 +80,10 @@ def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: str 
     if cli.trainer.is_global_zero:
         name = cli.datamodule.split.names[part]
         scores = {name: score(found.probabilities, found.labels, loaded.card["classes"])}
-        show_scores(scores[name], f"{path.name} on {name} of {cli.datamodule.faces.source}")
+        show_scores(scores[name], f"{path.name} on {name} of {cli.datamodule.faces.source}", Console())
         if verb == "test":
             _report(cli, path, loaded.card, scores, found)
     return 0
-
-
-def show_scores(found: dict[str, Any], title: str) -> None:
-    """Print the per-class table of one part."""
-    Console(highlight=False).print(per_class_table(found, title))
 
 
 def _report(cli: Assembly, path: Path, card: checkpoint.Card, scores: dict[str, Any], found: Predictions) -> None:
@@ -113,7 +108,7 @@ def _report(cli: Assembly, path: Path, card: checkpoint.Card, scores: dict[str, 
     run = runs.run_of(path)
     folder = (run or Path(RUNS) / path.stem) / f"test-{data.faces.source}"
     files = write_report(folder, report, _table(cli, card, found))
-    print("written: " + ", ".join(str(file) for file in files))
+    print(f"written to {folder}: " + ", ".join(file.name for file in files))
     _compare(path, card, summary, scores)
 
 

@@ -6,6 +6,7 @@ milliseconds. So ``--help`` and the answer to a mistyped option are immediate, a
 
 import ast
 import difflib
+import importlib.util
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from fer_lightning.errors import UserError
 
 _PACKAGE = Path(__file__).resolve().parent
-_CLASSES = {"data": ("data/datamodule.py", "ExpressionDataModule"), "model": ("task.py", "ExpressionTask")}
+_CLASSES = {"data": "ExpressionDataModule", "model": "ExpressionTask", "trainer": "Trainer"}
 _LINKED = {"classes", "class_shares", "seed"}  # the command line takes them from the data and --seed_everything
 
 OTHERS = {
@@ -30,7 +31,6 @@ OTHERS = {
     "--trainer.accelerator, --trainer.devices, ...": "all of Lightning's Trainer; --help_all lists them",
     "--trainer.default_root_dir DIR": "where runs are kept (default: runs)",
 }
-_GROUPS = ("data", "model", "trainer")
 _PLAIN = {"config", "print_config", "ckpt_path", "seed_everything", "patience", "help", "help_all", "verbose"}
 
 
@@ -45,14 +45,14 @@ class Option(NamedTuple):
 
 @cache
 def options(group: str) -> dict[str, Option]:
-    """Return the options of a group (``data`` or ``model``) by their full names, such as ``data.source``."""
-    file, wanted = _CLASSES[group]
-    module = ast.parse((_PACKAGE / file).read_text(encoding="utf-8"))
-    body = next(node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == wanted)
+    """Return the options of a group (``data``, ``model``, ``trainer``) by their full names, such as ``data.source``."""
+    module = ast.parse(_file(group).read_text(encoding="utf-8"))
+    body = next(node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == _CLASSES[group])
     init = next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
     texts = _described(ast.get_docstring(init) or "")
     arguments = init.args.args[1:]
     defaults = [None] * (len(arguments) - len(init.args.defaults)) + list(init.args.defaults)
+    arguments, defaults = arguments + init.args.kwonlyargs, defaults + init.args.kw_defaults
     found = {}
     for argument, default in zip(arguments, defaults, strict=True):
         if argument.arg not in _LINKED:
@@ -63,6 +63,18 @@ def options(group: str) -> dict[str, Option]:
     return found
 
 
+def _file(group: str) -> Path:
+    if group == "data":
+        return _PACKAGE / "data/datamodule.py"
+    if group == "model":
+        return _PACKAGE / "task.py"
+    lightning = importlib.util.find_spec("lightning")  # finds, but does not import
+    folders = lightning.submodule_search_locations if lightning else None
+    if not folders:
+        raise UserError("lightning is not installed; run: pip install -e .")
+    return Path(folders[0]) / "pytorch/trainer/trainer.py"
+
+
 def check(args: Sequence[str]) -> None:
     """Refuse a mistyped option or choice before anything heavy is imported.
 
@@ -71,9 +83,9 @@ def check(args: Sequence[str]) -> None:
     """
     for name, value in _pairs(args):
         group, dot, _ = name.partition(".")
-        if (not dot and name not in _PLAIN and name not in _GROUPS) or (dot and group not in _GROUPS):
+        if (not dot and name not in _PLAIN and name not in _CLASSES) or (dot and group not in _CLASSES):
             raise UserError(f"--{name}: no such option; {_nearest(name)}")
-        if group not in _CLASSES or not dot:
+        if not dot or (group == "trainer" and name.count(".") > 1):  # an argument of one of the Trainer's objects
             continue
         known = options(group)
         if name not in known:
@@ -123,7 +135,7 @@ def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def _nearest(name: str) -> str:
-    known = [*options("data"), *options("model"), *sorted(_PLAIN), "trainer.max_epochs", "trainer.accelerator"]
+    known = [*options("data"), *options("model"), *options("trainer"), *sorted(_PLAIN)]
     near = difflib.get_close_matches(name, known, 3, 0.5) or [k for k in known if k.split(".")[0] == name.split(".")[0]]
     return "did you mean " + ", ".join(f"--{option}" for option in near) + "?" if near else "see --help"
 

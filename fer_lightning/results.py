@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 FORMAT = "fer_lightning report 1"
@@ -21,13 +22,7 @@ def per_class_table(found: dict[str, Any], title: str) -> Table:
         found: What ``scores.score`` returned.
         title: What stands above.
     """
-    low, high = found["accuracy_interval"]
-    low_f1, high_f1 = found["macro_f1_interval"]
-    caption = (
-        f"accuracy {found['accuracy']:.2%} [{low:.1%}, {high:.1%}], "
-        f"macro-F1 {found['macro_f1']:.3f} [{low_f1:.3f}, {high_f1:.3f}], ECE {found['ece']:.3f}, n = {found['n']:,}"
-    )
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", min_width=60)
+    table = Table(title=title, title_justify="left", min_width=60)
     table.add_column("class")
     for column in ("precision", "recall", "F1", "support"):
         table.add_column(column, justify="right")
@@ -35,6 +30,24 @@ def per_class_table(found: dict[str, Any], title: str) -> Table:
         rates = (f"{row[kind]:.3f}" for kind in ("precision", "recall", "f1"))
         table.add_row(name, *rates, f"{row['support']:,}")
     return table
+
+
+def show_scores(found: dict[str, Any], title: str, console: Console) -> None:
+    """Print one part's scores: the table of its classes, and a line on all of them together.
+
+    Args:
+        found: What ``scores.score`` returned.
+        title: What stands above.
+        console: Where.
+    """
+    console.print(per_class_table(found, title))
+    low, high = found["accuracy_interval"]
+    low_f1, high_f1 = found["macro_f1_interval"]
+    line = (
+        f"accuracy {found['accuracy']:.2%} (95 % interval {low:.1%} to {high:.1%}), "
+        f"macro-F1 {found['macro_f1']:.3f} ({low_f1:.3f} to {high_f1:.3f}), ECE {found['ece']:.3f}, n = {found['n']:,}"
+    )
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 def write_report(folder: Path, report: dict[str, Any], predictions: Sequence[Sequence[Any]]) -> list[Path]:

@@ -1,5 +1,6 @@
 """Where a run lives: ``runs/<source>-<network>/version_<n>/`` with history, config, checkpoints and test results."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -31,9 +32,11 @@ def share_run(run: Path) -> None:
     os.environ[_ENV] = str(run)
 
 
-def leave_run() -> None:
-    """End the sharing, so that a later training of the same process makes a run of its own."""
+def leave_run(run: Path) -> None:
+    """End the sharing, so that a later training of the same process makes a run of its own; an empty run vanishes."""
     os.environ.pop(_ENV, None)
+    with contextlib.suppress(OSError):
+        run.rmdir()
 
 
 def last_checkpoint(base: Path, name: str) -> Path:
@@ -54,7 +57,7 @@ def run_of(checkpoint: Path) -> Path | None:
     """Return the run that a checkpoint lies in, or None if it lies elsewhere."""
     for folder in checkpoint.resolve().parents[:2]:
         if folder.name.startswith("version_") and (folder / "history.csv").exists():
-            return folder
+            return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     return None
 
 

@@ -39,7 +39,8 @@ def hush() -> None:
         ".*tensorboardX.*",
         ".*isinstance.treespec.*",
         ".*Checkpoint directory.*exists and is not empty.*",
-        ".*is not a recognised.*",
+        ".*smaller than the logging interval.*",
+        ".*It is recommended to use .self.log.*sync_dist.*",  # torchmetrics has summed over the processes already
         ".*WeightAveraging callback, but loading a checkpoint outside.*",
     ):
         warnings.filterwarnings("ignore", message)

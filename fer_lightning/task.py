@@ -157,6 +157,8 @@ class ExpressionTask(pl.LightningModule):
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
+        if math.isinf(self.trainer.estimated_stepping_batches):
+            raise UserError("--trainer.max_epochs -1: give the training a length; its learning rate falls to the end")
         steps = max(1, int(self.trainer.estimated_stepping_batches))
         warmup = max(1, round(self.warmup * steps))
 

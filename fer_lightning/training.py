@@ -7,14 +7,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+from rich.console import Console
+
 from fer_lightning import checkpoint, runs
 from fer_lightning.assembly import Assembly
 from fer_lightning.callbacks import CHOSEN_BY
 from fer_lightning.card import environment, leakage_lines
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation import predict_rows, show_scores
+from fer_lightning.evaluation import predict_rows
 from fer_lightning.models.cost import multiply_adds, parameters
 from fer_lightning.preprocess import PREPROCESSING
+from fer_lightning.results import show_scores
 from fer_lightning.scores import score
 
 _ABOUT_DRAWINGS = (
@@ -49,20 +53,36 @@ def fit(args: Sequence[str], resume: str | None) -> int:
         if cli.trainer.is_global_zero:
             print(f"\nstopped; {_how_to_go_on(cli.run, args)}", file=sys.stderr)
         return 130
+    finally:
+        runs.leave_run(cli.run)
+    _part_company()
     if cli.trainer.is_global_zero:
         _finish(cli, time.time() - began)
     return 0
 
 
+def _part_company() -> None:
+    """End the joint work of several processes; the first one scores alone."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def _finish(cli: Assembly, seconds: float) -> None:
-    best = checkpoint.load(cli.run / "checkpoints" / "best.ckpt")
+    chosen = cli.run / "checkpoints" / "best.ckpt"
+    if not chosen.exists():
+        last = cli.run / runs.LAST
+        known = f"; the last weights: {last}" if last.exists() else ""
+        print(f"no checkpoint was chosen, as no epoch was validated{known}")
+        return
+    best = checkpoint.load(chosen)
     part = cli.datamodule.split.names["validation"]
     found = predict_rows(cli, best.network, "validation")
     best.card["scores"][part] = score(found.probabilities, found.labels, best.card["classes"])
     best.card["training"] |= {"epochs": cli.trainer.current_epoch, "seconds": round(seconds, 1)}
     file = cli.run / runs.BEST
     checkpoint.save(file, best.network, best.card)
-    show_scores(best.card["scores"][part], f"{part}: the rows that chose the checkpoint")
+    show_scores(best.card["scores"][part], f"{part}: the rows that chose the checkpoint", Console())
     print(f"checkpoint: {file}")
     print(f"next: python -m fer_lightning test --ckpt_path {shlex.quote(str(file))}")
 
@@ -120,7 +140,7 @@ def _must_match(resume: Path, card: checkpoint.Card) -> None:
 
 
 def _how_to_go_on(run: Path, args: Sequence[str]) -> str:
-    last = run / "checkpoints" / "last.ckpt"
+    last = run / runs.LAST
     command = shlex.join(["python", "-m", "fer_lightning", "fit", *args])
     if not last.exists():
         return f"no epoch was finished, nothing to resume; start again: {command}"

@@ -71,6 +71,7 @@ class ExpressionDataModule(pl.LightningDataModule):
         self.augment: AugmentName = augment
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.options = ReadOptions(on_bad_row, frames, first_as_neutral, ferplus_classes)
+        self._first_epoch = 0
 
     @cached_property
     def faces(self) -> FaceSet:
@@ -122,6 +123,15 @@ class ExpressionDataModule(pl.LightningDataModule):
         """Return the row numbers of a part, int64."""
         return np.asarray(getattr(self.split, role), dtype=np.int64)
 
+    def state_dict(self) -> dict[str, int]:
+        """Return what a checkpoint keeps of the data: the epoch that a resumed run begins with."""
+        done = self.trainer.fit_loop.epoch_progress.state_dict()["current"]["processed"] if self.trainer else 0
+        return {"epoch": int(done)}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Take up the epoch of a checkpoint; Lightning itself would begin with the batches of epoch 0."""
+        self._first_epoch = state_dict["epoch"]
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the training batches: shuffled, augmented, prepared beside the network."""
         return self._loader("train")
@@ -140,6 +150,7 @@ class ExpressionDataModule(pl.LightningDataModule):
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         size = self.batch_size if training else 256
         sampler = BatchSampler(rows, size, shuffle=training, seed=self.seed, rank=rank, world=world)
+        sampler.start_at(self._first_epoch)
         augment = Augment(self.augment if training else "none")
         workers = self.num_workers if training and self.augment != "none" else 0
         return DataLoader(

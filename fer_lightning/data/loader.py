@@ -73,11 +73,15 @@ class BatchSampler(Sampler[BatchKey]):
         self.seed = seed
         self.rank = rank
         self.world = world
-        self.epoch = 0
+        self.epoch = self._first = 0
+
+    def start_at(self, epoch: int) -> None:
+        """Tell the epoch that a resumed run begins with: its first batches are drawn before ``set_epoch`` is told."""
+        self.epoch = self._first = epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the epoch, from which the order follows; Lightning calls it before each."""
-        self.epoch = epoch
+        self.epoch = max(epoch, self._first)
 
     def __len__(self) -> int:
         mine = len(range(self.rank, len(self.rows), self.world))
