@@ -100,6 +100,8 @@ class Assembly(LightningCLI):
         source = recognise(data["source"], Path(data["root"]).expanduser() if data["root"] else None)
         if trainer["overfit_batches"]:
             raise UserError("--trainer.overfit_batches: not supported here; use --trainer.limit_train_batches")
+        if trainer["max_epochs"] == -1:
+            raise UserError("--trainer.max_epochs -1: give the training a length; its learning rate falls to the end")
         if trainer["max_epochs"] is None and trainer["max_steps"] == -1:  # the learning rate needs to know the end
             trainer["max_epochs"] = _EPOCHS_OF_DRAWINGS if source == "sketch" else _EPOCHS
         self.base, self.name = Path(trainer["default_root_dir"]), f"{source}-{self.config['model']['network']}"

@@ -16,22 +16,26 @@ _ALL = (*_COLUMNS, "val/ece", "seconds", "images_per_second")
 
 
 class History(Callback):
-    """Appends a row to ``history.csv`` after each epoch and prints it; a resumed run goes on in the same file."""
+    """Appends a row to ``history.csv`` after each epoch; a resumed run goes on in the same file.
+
+    It is printed when the checkpoints, which Lightning writes last, are safe: a kill cannot lose what was printed.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._began = 0.0
-        self._first_epoch = 0
+        self._began = self._trained = 0.0
+        self._images = 0
+        self._row: dict[str, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the rows of the epochs that are not trained again."""
-        self._first_epoch = trainer.current_epoch
         if trainer.is_global_zero:
             kept = [row for row in _read(self.file) if int(row["epoch"]) < trainer.current_epoch]
             _write(self.file, kept)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Print the epoch before, and start the clock."""
+        self._print(trainer)
         self._began = time.perf_counter()
         self._images = 0
 
@@ -43,7 +47,7 @@ class History(Callback):
         self._trained = time.perf_counter() - self._began
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write and print the epoch."""
+        """Write the epoch down."""
         if not trainer.is_global_zero:
             return
         row: dict[str, Any] = {name: float(trainer.callback_metrics.get(name, float("nan"))) for name in _ALL}
@@ -52,10 +56,17 @@ class History(Callback):
         row["seconds"] = round(time.perf_counter() - self._began, 2)
         row["images_per_second"] = round(self._images / self._trained, 1)
         _write(self.file, [*_read(self.file), row])
-        self._print(trainer, row)
+        self._row = row
 
-    def _print(self, trainer: pl.Trainer, row: dict[str, Any]) -> None:
-        done, total = trainer.current_epoch + 1, trainer.max_epochs or -1
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the last epoch."""
+        self._print(trainer)
+
+    def _print(self, trainer: pl.Trainer) -> None:
+        row, self._row = self._row, {}
+        if not row:
+            return
+        done, total = row["epoch"] + 1, trainer.max_epochs or -1
         words = [f"epoch {done}/{total}" if total > 0 else f"epoch {done}", f"loss {row['train/loss']:.3f}"]
         if not math.isnan(row["val/accuracy"]):
             words += [f"validation accuracy {row['val/accuracy']:.1%}", f"macro-F1 {row['val/macro_f1']:.3f}"]

@@ -1,5 +1,6 @@
 """``validate`` and ``test``: the scores of a checkpoint, and the report that ``test`` leaves."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from fer_lightning.results import show_scores, write_report
 from fer_lightning.scores import score
 
 Part = Literal["validation", "test"]
+_BASE = "--trainer.default_root_dir"
 
 
 class Predictions(NamedTuple):
@@ -71,7 +73,8 @@ def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: str 
     Raises:
         UserError: If the checkpoint, an option or the data cannot be used.
     """
-    path = Path(given).expanduser() if given else runs.best_checkpoint(Path(RUNS))
+    base = next((after for word, after in itertools.pairwise(args) if word == _BASE), RUNS)
+    path = Path(given).expanduser() if given else runs.best_checkpoint(Path(base))
     loaded = checkpoint.load(path)
     cli = Assembly(["--config", _settings_of(loaded.card), *args], fitting=False)
     _must_fit(path, loaded.card, cli)
@@ -105,8 +108,7 @@ def _report(cli: Assembly, path: Path, card: checkpoint.Card, scores: dict[str, 
         "scores": scores,
         "environment": environment(),
     }
-    run = runs.run_of(path)
-    folder = (run or Path(RUNS) / path.stem) / f"test-{data.faces.source}"
+    folder = (runs.run_of(path) or Path(cli.trainer.default_root_dir) / path.stem) / f"test-{data.faces.source}"
     files = write_report(folder, report, _table(cli, card, found))
     print(f"written to {folder}: " + ", ".join(file.name for file in files))
     _compare(path, card, summary, scores)

@@ -158,7 +158,7 @@ class ExpressionTask(pl.LightningModule):
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
         if math.isinf(self.trainer.estimated_stepping_batches):
-            raise UserError("--trainer.max_epochs -1: give the training a length; its learning rate falls to the end")
+            raise UserError("max_epochs -1: give the training a length; its learning rate falls to the end")
         steps = max(1, int(self.trainer.estimated_stepping_batches))
         warmup = max(1, round(self.warmup * steps))
 

@@ -129,6 +129,8 @@ def _introduce(cli: Assembly) -> None:
 
 def _must_match(resume: Path, card: checkpoint.Card) -> None:
     """Refuse to go on with other data or another network than the checkpoint's."""
+    if resume.suffix != ".ckpt":
+        raise UserError(f"{resume}: holds no state of a training; resume from a .ckpt file, such as {runs.LAST}")
     before = checkpoint.read_card(resume)
     for what, old, new in (
         ("network", before["network"], card["network"]),

@@ -1,19 +1,40 @@
-"""Fixtures that every test may use: a cache of its own, and the real data sets where they are at hand."""
+"""Fixtures that every test may use: a cache of its own, a trained run, and the real data sets where they are at hand."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fer_lightning.cli import main
+from tests import fakes
+
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep tests out of the user's cache; one cache for the whole run, so that real data are read once."""
-    monkeypatch.setenv("FER_LIGHTNING_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FER_LIGHTNING_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def fer2013(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a fer2013.csv of 350 rows that a network can learn."""
+    return fakes.write_fer2013(tmp_path_factory.mktemp("fer2013"), 350).parent
+
+
+@pytest.fixture(scope="session")
+def trained(fer2013: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run of four short epochs on the fake FER2013; copy it before you change it."""
+    base = tmp_path_factory.mktemp("trained")
+    words = ["--data.root", str(fer2013), "--data.batch_size", "16", "--data.augment", "none"]
+    assert main(["fit", *words, "--trainer.max_epochs", "4", "--trainer.default_root_dir", str(base)]) == 0
+    return base / "fer2013-improved_cnn" / "version_0"
 
 
 @pytest.fixture(scope="session")

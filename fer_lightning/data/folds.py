@@ -100,10 +100,9 @@ def _folded(faces: FaceSet, protocol: Literal["random", "grouped"], folds: int, 
 
 
 def _hold_out(faces: FaceSet, rows: Rows, parts: int, seed: int, *, grouped: bool) -> tuple[Rows, Rows]:
-    """Take one part in so many out of the rows; return what stays and what was taken."""
-    members = np.bincount(faces.labels[rows], minlength=len(faces.classes))
-    parts = max(2, min(parts, int(members[members > 0].min())))
-    place = _fold_of(faces, rows, parts, seed + 1, grouped=grouped)
+    """Take one part in so many out of the rows, fewer where a class is rare; return what stays and what was taken."""
+    rarest = min(_members(faces, rows, grouped=grouped).values())
+    place = _fold_of(faces, rows, max(2, min(parts, rarest)), seed + 1, grouped=grouped)
     return rows[place != 0], rows[place == 0]
 
 
@@ -111,7 +110,10 @@ def _fold_of(faces: FaceSet, rows: Rows, folds: int, seed: int, *, grouped: bool
     """Return the fold of each of the rows, int64; from the cache where it was made before."""
     labels = faces.labels[rows]
     groups = _groups(faces)[rows] if grouped else rows
-    _must_divide(faces, labels, groups, folds, grouped=grouped)
+    what = "subjects or pictures" if grouped else "rows"
+    for name, count in _members(faces, rows, grouped=grouped).items():
+        if count < folds:
+            raise UserError(f"--data.folds: class {name} has only {count} {what} for {folds} parts; choose fewer folds")
 
     def make() -> dict[str, Rows]:
         splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(folds, shuffle=True, random_state=seed)
@@ -128,14 +130,11 @@ def _groups(faces: FaceSet) -> Rows:
     return faces.subjects if faces.subjects is not None else find_duplicates(faces).near
 
 
-def _must_divide(faces: FaceSet, labels: Rows, groups: Rows, folds: int, *, grouped: bool) -> None:
-    what = "subjects or pictures" if grouped else "rows"
-    for label, name in enumerate(faces.classes):
-        count = len(np.unique(groups[labels == label]))
-        if 0 < count < folds:
-            raise UserError(f"--data.folds {folds}: class {name} has only {count} {what}; choose fewer folds")
-    if len(np.unique(groups)) < folds:
-        raise UserError(f"--data.folds {folds}: only {len(np.unique(groups))} {what} in all; choose fewer folds")
+def _members(faces: FaceSet, rows: Rows, *, grouped: bool) -> dict[str, int]:
+    """Return how many groups (or rows) each class has among the rows; classes without any are left out."""
+    labels, groups = faces.labels[rows], _groups(faces)[rows] if grouped else rows
+    counts = (len(np.unique(groups[labels == label])) for label in range(len(faces.classes)))
+    return {name: count for name, count in zip(faces.classes, counts, strict=True) if count}
 
 
 def _without_leaks(faces: FaceSet, split: Split) -> Split:

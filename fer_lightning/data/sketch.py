@@ -26,7 +26,7 @@ ACTION_UNITS: dict[str, tuple[int, ...]] = {
 """The action units of each expression (EMFACS: Friesen & Ekman 1983)."""
 
 _ALL_UNITS = (1, 2, 4, 5, 6, 7, 9, 12, 15, 20, 23, 26)
-_VERSION, _SEED = 1, 20200917
+_VERSION, _SEED = 2, 20200917
 _PEOPLE: dict[str, int] = {"Training": 90, "PublicTest": 15, "PrivateTest": 15}
 _OF_EACH = 7  # pictures of each person and expression
 _ROLES: dict[Role, str] = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
@@ -81,12 +81,12 @@ def _photo(who: Identity, expression: str, rng: np.random.Generator) -> NDArray[
 
 def _strengths(expression: str, rng: np.random.Generator) -> tuple[dict[int, float], dict[int, float]]:
     """Draw the strength of every action unit on both halves: most of the expression's own, few of the others'."""
-    felt = rng.uniform(0.25, 1.0)
+    felt = rng.uniform(0.35, 1.0)
     left, right = {}, {}
     for unit in _ALL_UNITS:
         own = unit in ACTION_UNITS[expression]
         strength = felt * rng.uniform(0.6, 1.1) if own else rng.uniform(0.1, 0.4)
-        if rng.random() < (0.12 if own else 0.88):  # missing, or not there by chance
+        if rng.random() < (0.06 if own else 0.94):  # missing, or not there by chance
             strength = 0.0
         tilt = rng.normal(0, 0.08)
         left[unit], right[unit] = (float(np.clip(strength * (1 + sign * tilt), 0, 1)) for sign in (-1, 1))

@@ -1,0 +1,143 @@
+"""Going on after a kill, after Ctrl-C, and only where it belongs: each in a process of its own, as users have it."""
+
+import csv
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer_lightning.cli import main
+from tests import fakes
+
+EPOCHS = 4
+
+
+def command(data: Path, base: Path) -> list[str]:
+    words = ["fit", "--data.root", str(data), "--data.augment", "strong", "--data.batch_size", "16"]
+    return [*words, "--trainer.max_epochs", str(EPOCHS), "--trainer.default_root_dir", str(base)]
+
+
+def start(words: list[str]) -> subprocess.Popen[str]:
+    """Start the tool as a shell would; the parent of the tests may have told it to ignore Ctrl-C."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "fer_lightning", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+
+
+def stop_in_epoch(words: list[str], epoch: int, how: signal.Signals) -> tuple[int, str]:
+    """Run until so many epochs are finished, send a signal in the middle of the next, return exit code and stderr."""
+    process = start(words)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(f"epoch {epoch}/"):
+            break
+    process.send_signal(how)
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+def finish(words: list[str]) -> str:
+    process = start(words)
+    out, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    return out
+
+
+def epochs(run: Path) -> list[str]:
+    with (run / "history.csv").open(newline="") as file:
+        return [row["epoch"] for row in csv.DictReader(file)]
+
+
+def state(run: Path) -> dict[str, torch.Tensor]:
+    """Everything that training goes on from: averaged and raw weights, and the optimizer's moments."""
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    found = {f"average {name}": value for name, value in content["state_dict"].items()}
+    found |= {f"raw {name}": value for name, value in content["current_model_state"].items()}
+    for number, moments in content["optimizer_states"][0]["state"].items():
+        found |= {f"moment {number} {name}": value for name, value in moments.items()}
+    return found
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(fer2013: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("whole")
+    finish(command(fer2013, base))
+    return base / "fer2013-improved_cnn" / "version_0"
+
+
+def must_equal(run: Path, whole: Path) -> None:
+    mine, theirs = state(run), state(whole)
+    assert mine.keys() == theirs.keys()
+    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+
+
+def test_after_kill_minus_9_last_goes_on_and_ends_at_the_very_same_weights(
+    fer2013: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    words = command(fer2013, tmp_path)
+    code, _ = stop_in_epoch(words, 2, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    run = tmp_path / "fer2013-improved_cnn" / "version_0"
+    said = finish([*words, "--ckpt_path", "last"])
+    assert f"resumed from {run / 'checkpoints' / 'last.ckpt'}" in said
+    assert "epoch 2/4" not in said  # at most the epoch in which it was killed is trained again
+    assert epochs(run) == ["0", "1", "2", "3"]
+    assert [folder.name for folder in run.parent.iterdir()] == ["version_0"]
+    must_equal(run, uninterrupted)
+
+
+def test_after_ctrl_c_the_command_it_names_goes_on(fer2013: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    code, said = stop_in_epoch(command(fer2013, tmp_path), 1, signal.SIGINT)
+    assert code == 130
+    assert "Traceback" not in said
+    named = said.partition("resume: python -m fer_lightning ")[2]
+    finish(shlex.split(named))
+    must_equal(tmp_path / "fer2013-improved_cnn" / "version_0", uninterrupted)
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    return said
+
+
+def test_last_without_a_run_does_not_silently_start_afresh(
+    fer2013: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused([*command(fer2013, tmp_path), "--ckpt_path", "last"], capsys)
+    assert f"no checkpoint below {tmp_path}/fer2013-improved_cnn" in said
+
+
+def test_a_run_of_other_data_is_refused(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fakes.write_fer2013(tmp_path / "other", 350, seed=1)
+    said = refused(
+        [*command(tmp_path / "other", tmp_path), "--ckpt_path", str(trained / "checkpoints/last.ckpt")], capsys
+    )
+    assert "was trained with data" in said
+
+
+def test_a_run_of_another_network_is_refused(
+    trained: Path, fer2013: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*command(fer2013, tmp_path), "--model.network", "plain_cnn"]
+    said = refused([*words, "--ckpt_path", str(trained / "checkpoints/last.ckpt")], capsys)
+    assert "was trained with network" in said
+
+
+def test_a_served_file_cannot_be_resumed(
+    trained: Path, fer2013: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused([*command(fer2013, tmp_path), "--ckpt_path", str(trained / "best.safetensors")], capsys)
+    assert "resume from a .ckpt file" in said
