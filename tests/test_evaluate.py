@@ -1,0 +1,207 @@
+"""``validate`` and ``test``: the right weights on the right rows, a report that can be recomputed, an honest card."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+
+from fer_lightning import checkpoint
+from fer_lightning.cli import main
+from fer_lightning.data.datamodule import ExpressionDataModule
+from fer_lightning.preprocess import to_tensor
+from tests import fakes
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained run, to be changed."""
+    shutil.copytree(trained, tmp_path / "runs" / "fer2013-improved_cnn" / "version_0")
+    return tmp_path / "runs" / "fer2013-improved_cnn" / "version_0"
+
+
+def scored(run: Path, *words: str, file: str = "best.safetensors") -> dict[str, Any]:
+    assert main(["test", "--ckpt_path", str(run / file), *words]) == 0
+    report: dict[str, Any] = json.loads((run / "test-fer2013" / "report.json").read_text())
+    return report
+
+
+def predictions(run: Path) -> list[dict[str, str]]:
+    with (run / "test-fer2013" / "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_report_is_recomputed_from_the_predictions(run: Path) -> None:
+    scores = scored(run)["scores"]["PrivateTest"]
+    rows = predictions(run)
+    labels, predicted = [row["label"] for row in rows], [row["predicted"] for row in rows]
+    classes = list(scores["per_class"])
+    assert scores["n"] == len(rows) == 49
+    assert scores["accuracy"] == pytest.approx(accuracy_score(labels, predicted), abs=1e-12)
+    assert scores["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro", labels=classes), abs=1e-12)
+    precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
+    for place, name in enumerate(classes):
+        found = scores["per_class"][name]
+        assert (found["precision"], found["recall"], found["f1"]) == pytest.approx(
+            (precision[place], recall[place], f1[place])
+        )
+        assert found["support"] == support[place]
+    low, high = scores["accuracy_interval"]
+    assert low <= scores["accuracy"] <= high
+
+
+def test_the_trained_weights_are_scored_on_the_right_rows(run: Path, fer2013: Path) -> None:
+    scored(run)
+    rows = predictions(run)
+    data = ExpressionDataModule(root=str(fer2013))
+    loaded = checkpoint.load(run / "best.safetensors")
+    with torch.inference_mode():
+        expected = loaded.network(to_tensor(data.faces.faces[data.split.test])).softmax(1).numpy()
+    found = np.array([[float(row[f"p_{name}"]) for name in data.classes] for row in rows])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert [row["row"] for row in rows] == data.faces.row_ids[data.split.test].tolist()
+    assert [row["label"] for row in rows] == [data.classes[label] for label in data.faces.labels[data.split.test]]
+
+
+def test_all_that_test_writes_can_be_opened(run: Path) -> None:
+    report = scored(run)
+    folder = run / "test-fer2013"
+    assert {file.name for file in folder.iterdir()} == {
+        "report.json",
+        "scores.csv",
+        "predictions.csv",
+        "confusion_matrix.png",
+    }
+    assert Image.open(folder / "confusion_matrix.png").size[0] > 300
+    table = (folder / "scores.csv").read_text()
+    assert "part,class,precision,recall,f1,support" in table
+    assert "PrivateTest,accuracy," in table
+    assert report["data"]["fingerprint"] == checkpoint.read_card(run / "best.safetensors")["data"]["fingerprint"]
+    assert {"ece", "nll", "confusion", "accuracy_interval", "macro_f1_interval"} <= set(report["scores"]["PrivateTest"])
+    assert report["data"]["leakage"]["test"] == {
+        "rows": 49,
+        "identical": 0,
+        "near_identical": 0,
+        "shared_subjects": None,
+    }
+
+
+def test_the_card_gets_its_test_scores_once_and_then_is_reproduced(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scored(run)
+    assert "card: PrivateTest added" in capsys.readouterr().out
+    card = checkpoint.read_card(run / "best.safetensors")
+    scored(run)
+    accuracy = card["scores"]["PrivateTest"]["accuracy"]
+    assert f"card: PrivateTest reproduced exactly, accuracy {accuracy:.6f}" in capsys.readouterr().out
+    assert checkpoint.read_card(run / "best.safetensors") == card
+
+
+def test_validate_repeats_the_score_that_chose_the_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = checkpoint.read_card(run / "best.safetensors")["scores"]["PublicTest"]
+    assert main(["validate", "--ckpt_path", str(run / "best.safetensors")]) == 0
+    said = capsys.readouterr().out
+    assert "best.safetensors on PublicTest of fer2013" in said
+    assert f"accuracy {scores['accuracy']:.2%}" in said
+    assert not (run / "test-fer2013").exists()
+
+
+def test_either_file_is_scored_alike(run: Path) -> None:
+    served = scored(run)["scores"]["PrivateTest"]
+    assert scored(run, file="checkpoints/best.ckpt")["scores"]["PrivateTest"] == served
+
+
+def test_other_rows_are_scored_but_never_enter_the_card(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = checkpoint.read_card(run / "best.safetensors")
+    fakes.write_fer2013(tmp_path / "other", 140, seed=3)
+    scored(run, "--data.root", str(tmp_path / "other"))
+    assert "other rows" in capsys.readouterr().out
+    assert checkpoint.read_card(run / "best.safetensors") == before
+
+
+def test_data_of_other_classes_are_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fakes.write_classes(tmp_path / "other", ["bored", "calm"], 10)
+    words = ["--data.source", "folder", "--data.root", str(tmp_path / "other")]
+    assert main(["test", "--ckpt_path", str(run / "best.safetensors"), *words]) == 2
+    said = capsys.readouterr().err
+    assert "trained on the classes angry, disgust" in said
+    assert "the data have bored, calm" in said
+
+
+def test_data_that_moved_away_are_named(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data.root", str(tmp_path / "gone")]
+    assert main(["test", "--ckpt_path", str(run / "best.safetensors"), *words]) == 2
+    assert f"--data.root {tmp_path / 'gone'}: no such file or folder" in capsys.readouterr().err
+
+
+def test_without_a_path_the_newest_run_is_scored(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(run.parents[2])
+    assert main(["test"]) == 0
+    assert (run / "test-fer2013" / "report.json").exists()
+    assert "written to runs/fer2013-improved_cnn/version_0/test-fer2013" in capsys.readouterr().out
+
+
+def test_without_any_checkpoint_it_says_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["test"]) == 2
+    assert "train one with fit" in capsys.readouterr().err
+
+
+def test_twins_of_training_rows_are_scored_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = fakes.write_fer2013(tmp_path / "data", 140)
+    lines = file.read_text().splitlines()
+    private = [place for place, line in enumerate(lines) if line.endswith("PrivateTest")]
+    training = next(line for line in lines if line.startswith("3,") and line.endswith("Training"))
+    lines[private[3]] = training.replace("Training", "PrivateTest")
+    file.write_text("\n".join(lines) + "\n")
+    base = ["--data.batch_size", "16", "--trainer.max_epochs", "1", "--data.augment", "none"]
+    assert main(["fit", "--data.root", str(file), *base, "--trainer.default_root_dir", str(tmp_path)]) == 0
+    run = tmp_path / "fer2013-improved_cnn" / "version_0"
+    scores = scored(run)["scores"]
+    assert scores["PrivateTest twin-free"]["n"] == scores["PrivateTest"]["n"] - 1
+    assert "PrivateTest twin-free: accuracy " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["fit", "test"])
+def test_two_processes_score_as_one(verb: str, run: Path, fer2013: Path, tmp_path: Path) -> None:
+    """DDP on the CPU: each row is scored once, whichever process has it, and the metrics are summed over both."""
+    joint = ["--trainer.strategy", "ddp", "--trainer.accelerator", "cpu", "--trainer.devices", "2"]
+    if verb == "fit":
+        words = ["--data.root", str(fer2013), "--data.batch_size", "16", "--data.augment", "none"]
+        words += ["--trainer.max_epochs", "2", "--trainer.default_root_dir", str(tmp_path)]
+    else:
+        words = ["--ckpt_path", str(run / "best.safetensors")]
+        alone = scored(run)
+    command = [sys.executable, "-m", "fer_lightning", verb, *words, *joint]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("precision") == 1  # the second process is quiet
+    if verb == "test":
+        assert json.loads((run / "test-fer2013" / "report.json").read_text())["scores"] == alone["scores"]
+        return
+    (made,) = (tmp_path / "fer2013-improved_cnn").iterdir()  # one run for both
+    with (made / "history.csv").open(newline="") as file:
+        history = list(csv.DictReader(file))
+    card = checkpoint.read_card(made / "best.safetensors")
+    best = max(float(row["val/macro_f1"]) for row in history)
+    assert card["training"]["device"] == "cpu x 2"
+    assert card["scores"]["PublicTest"]["n"] == 49
+    assert card["scores"]["PublicTest"]["macro_f1"] == pytest.approx(best, abs=1e-6)  # scored by one process alone
