@@ -10,6 +10,7 @@ import os
 import pickle
 import struct
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,7 @@ FORMAT = 1
 
 _KEY = "fer_lightning"
 _LARGEST_HEADER = 16 << 20
+_NEEDED = ("network", "parameters", "classes", "preprocessing", "data", "training", "environment", "scores")
 Card = dict[str, Any]
 
 
@@ -71,7 +73,7 @@ def load(path: Path) -> Loaded:
         content = _read_ckpt(path)
         card = content["card"]
         prefix = "net."
-        tensors = {name[len(prefix) :]: t for name, t in content["state_dict"].items() if name.startswith(prefix)}
+        tensors = {name[len(prefix) :]: t for name, t in content["state_dict"].items() if str(name).startswith(prefix)}
     else:
         card = read_card(path)
         tensors = _read_safetensors(path)
@@ -99,9 +101,9 @@ def _header(path: Path) -> dict[str, str]:
         text = file.read(length) if 0 < length <= _LARGEST_HEADER else b""
     try:
         metadata: dict[str, str] = json.loads(text).get("__metadata__", {})
-    except (ValueError, AttributeError):
+        return dict(metadata.items())
+    except (ValueError, AttributeError, RecursionError):
         raise UserError(f"{path}: no checkpoint of fer_lightning, or a damaged one; {_cure()}") from None
-    return metadata
 
 
 def _card_of(path: Path, header: dict[str, str]) -> Card:
@@ -109,9 +111,16 @@ def _card_of(path: Path, header: dict[str, str]) -> Card:
         raise UserError(f"{path}: a safetensors file, but none of fer_lightning's; {_cure()}")
     _check_version(path, header[_KEY])
     try:
-        card: Card = json.loads(header["card"])
-    except (KeyError, ValueError):
-        raise UserError(f"{path}: its card is damaged; {_cure()}") from None
+        card = json.loads(header["card"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        card = None
+    return _whole(path, card)
+
+
+def _whole(path: Path, card: Any) -> Card:
+    """Return a card that has what its readers rely on."""
+    if not isinstance(card, dict) or any(key not in card for key in _NEEDED):
+        raise UserError(f"{path}: its card is damaged; {_cure()}")
     return card
 
 
@@ -122,9 +131,10 @@ def _read_safetensors(path: Path) -> dict[str, "Tensor"]:
     header = _header(path)
     try:
         tensors = load_file(path)
-    except (SafetensorError, ValueError) as error:
-        raise UserError(f"{path}: damaged or cut off ({error}); {_cure()}") from None
-    if header.get("sha256") != _seal(header["card"], tensors):
+        seal = _seal(header["card"], tensors)
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: damaged or cut off ({_first_line(error)}); {_cure()}") from None
+    if header.get("sha256") != seal:
         raise UserError(f"{path}: changed after it was written (its seal does not fit); {_cure()}")
     return tensors
 
@@ -133,16 +143,18 @@ def _read_ckpt(path: Path) -> dict[str, Any]:
     import torch
 
     _must_exist(path)
+    if not zipfile.is_zipfile(path):  # as all of Lightning's are; this also keeps bare pickles out
+        raise UserError(f"{path}: damaged or no checkpoint at all; {_cure()}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise UserError(f"{path}: holds more than weights, so it is not opened: it could run code; {_cure()}") from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:80]
-        raise UserError(f"{path}: damaged or no checkpoint at all ({reason}); {_cure()}") from None
-    if not isinstance(content, dict) or not isinstance(content.get("card"), dict) or "state_dict" not in content:
+    except Exception as error:  # there is no end to what damage can raise in there
+        raise UserError(f"{path}: damaged or no checkpoint at all ({_first_line(error)}); {_cure()}") from None
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), dict) for key in ("card", "state_dict")):
         raise UserError(f"{path}: a checkpoint, but none of fer_lightning's; {_cure()}")
     _check_version(path, content["card"].get("format"))
+    _whole(path, content["card"])
     return content
 
 
@@ -153,8 +165,7 @@ def _rebuild(path: Path, card: Card, tensors: dict[str, "Tensor"]) -> "nn.Module
         network = build_network(card["network"]["name"], len(card["classes"]), **card["network"]["options"])
         network.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError, UserError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(f"{path}: its weights do not fit its card ({reason}); {_cure()}") from None
+        raise UserError(f"{path}: its weights do not fit its card ({_first_line(error)}); {_cure()}") from None
     return network.eval()
 
 
@@ -167,10 +178,14 @@ def _seal(text: str, tensors: dict[str, "Tensor"]) -> str:
 
 
 def _check_version(path: Path, version: Any) -> None:
-    if not str(version).isdigit():
+    if not str(version).isdecimal():
         raise UserError(f"{path}: names no version of its format; {_cure()}")
     if int(version) > FORMAT:
         raise UserError(f"{path}: format {version}, this package reads up to {FORMAT}; update fer_lightning")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def _must_exist(path: Path) -> None:

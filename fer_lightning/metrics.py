@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassCalibrationError, MulticlassConfusionMatrix
 
@@ -23,7 +22,7 @@ class ExpressionMetrics(nn.Module):
 
     def compute(self) -> dict[str, Tensor]:
         """Return the scores of all batches of all processes, by name; a class without rows counts as 0 in macro-F1."""
-        counts = self.confusion.compute().double()  # rows: labelled, columns: predicted
+        counts = self.confusion.compute().float()  # rows: labelled, columns: predicted; Apple's GPUs have no float64
         hits = counts.diagonal()
         precision = hits / counts.sum(0).clamp(min=1)
         recall = hits / counts.sum(1).clamp(min=1)
@@ -31,11 +30,11 @@ class ExpressionMetrics(nn.Module):
         found = {
             "accuracy": hits.sum() / counts.sum().clamp(min=1),
             "macro_f1": f1.mean(),
-            "ece": self.calibration.compute().double(),
+            "ece": self.calibration.compute(),
         }
         for kind, values in (("precision", precision), ("recall", recall), ("f1", f1)):
             found |= {f"{kind}/{name}": values[k] for k, name in enumerate(self.classes)}
-        return {name: value.to(torch.float32) for name, value in found.items()}
+        return found
 
     def reset(self) -> None:
         """Start anew."""

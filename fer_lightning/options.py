@@ -136,8 +136,12 @@ def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 def _nearest(name: str) -> str:
     known = [*options("data"), *options("model"), *options("trainer"), *sorted(_PLAIN)]
-    near = difflib.get_close_matches(name, known, 3, 0.5) or [k for k in known if k.split(".")[0] == name.split(".")[0]]
-    return "did you mean " + ", ".join(f"--{option}" for option in near) + "?" if near else "see --help"
+    if near := difflib.get_close_matches(name, known, 3, 0.5):
+        return "did you mean " + ", ".join(f"--{option}" for option in near) + "?"
+    group = name.partition(".")[0]
+    if group in ("data", "model"):
+        return "choose from " + ", ".join(f"--{option}" for option in options(group))
+    return "see --help_all" if group == "trainer" else "see --help"
 
 
 def _described(docstring: str) -> dict[str, str]:

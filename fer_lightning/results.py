@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 FORMAT = "fer_lightning report 1"
@@ -22,13 +23,13 @@ def per_class_table(found: dict[str, Any], title: str) -> Table:
         found: What ``scores.score`` returned.
         title: What stands above.
     """
-    table = Table(title=title, title_justify="left", min_width=60)
+    table = Table(title=escape(title), title_justify="left", min_width=60)
     table.add_column("class")
     for column in ("precision", "recall", "F1", "support"):
         table.add_column(column, justify="right")
     for name, row in found["per_class"].items():
         rates = (f"{row[kind]:.3f}" for kind in ("precision", "recall", "f1"))
-        table.add_row(name, *rates, f"{row['support']:,}")
+        table.add_row(escape(name), *rates, f"{row['support']:,}")
     return table
 
 

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: a cache of its own, a trained run, and the real data sets where they are at hand."""
+"""Fixtures that every test may use: a cache of its own, a trained run, and the real data where they are at hand."""
 
 import os
 import subprocess

@@ -51,9 +51,10 @@ def _store(place: Path, arrays: Arrays) -> None:
             np.save(part / f"{name}.npy", array, allow_pickle=False)
         os.replace(part, place)
     except OSError:
-        shutil.rmtree(part, ignore_errors=True)
         if not place.is_dir():  # else another process was first: its entry is as good
             raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # it is gone already where it took its place
 
 
 def content_hash(path: Path) -> str:

@@ -1,7 +1,7 @@
 """CK+ (Lucey et al. 2010) in its official layout, and as the CK+48 folders that are handed on."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_lightning.data.faceset import FaceSet, ReadOptions
+from fer_lightning.data.faceset import BadRows, FaceSet, ReadOptions
 from fer_lightning.data.folders import class_folders
 from fer_lightning.data.picture_rows import Row, face_set
 from fer_lightning.errors import UserError
@@ -19,6 +19,8 @@ from fer_lightning.pictures import is_picture
 
 _FRAME = re.compile(r"^(S\d+)_(\d+)_(\d+)$")
 _FORM = "CK+ needs cohn-kanade-images/ and Emotion/ side by side, or class folders of S010_004_00000017.png"
+_IMAGES = "cohn-kanade-images"
+_SKIP = "--data.on_bad_row skip"
 _LEFT_EYE, _RIGHT_EYE = slice(36, 42), slice(42, 48)  # of the 68 landmarks
 
 
@@ -26,6 +28,8 @@ def find_ckplus(root: Path) -> Path | None:
     """Return the folder at or just below a path that holds CK+ in either layout, or None."""
     if not root.is_dir():
         return None
+    if root.name == _IMAGES:  # else its subjects would pass for classes
+        return root.parent
     for folder in (root, *sorted(child for child in root.iterdir() if child.is_dir())):
         if _images(folder) is not None or _has_named_frames(folder):
             return folder
@@ -54,24 +58,26 @@ def read_ckplus(root: Path, options: ReadOptions) -> FaceSet:
 
 
 def _has_named_frames(folder: Path) -> bool:
-    first = (next((file for file in child.iterdir() if is_picture(file)), None) for child in class_folders(folder))
-    files = [file for file in first if file is not None]
-    return bool(files) and all(_FRAME.match(file.stem) for file in files)
+    first = (min(filter(is_picture, child.iterdir()), default=None) for child in class_folders(folder))
+    return any(file is not None and _FRAME.match(file.stem) for file in first)
 
 
 def _named_frames(folder: Path, options: ReadOptions) -> FaceSet:
     rows = []
+    bad = BadRows(options.on_bad_row)
     for child in class_folders(folder):
         for file in sorted(file for file in child.iterdir() if is_picture(file)):
             match = _FRAME.match(file.stem)
             if match is None:
-                raise UserError(f"{file}: the name tells no subject; CK+ names are like S010_004_00000017.png")
-            rows.append(Row(file, f"{child.name}/{file.name}", child.name, match[1]))
-    return face_set("ckplus", rows, options)
+                cure = f"rename or remove it ({_SKIP} does), or take any folders: --data.source folder"
+                bad.add(f"{file}", "the name tells no subject, as S010_004_00000017.png would", cure)
+            else:
+                rows.append(Row(file, f"{child.name}/{file.name}", child.name, match[1]))
+    return face_set("ckplus", rows, options, remarks=bad.remarks())
 
 
 def _images(folder: Path) -> Path | None:
-    for name in ("cohn-kanade-images", "extended-cohn-kanade-images/cohn-kanade-images"):
+    for name in (_IMAGES, f"extended-{_IMAGES}/{_IMAGES}"):
         if (folder / name).is_dir():
             return folder / name
     return None
@@ -87,38 +93,47 @@ def _official(folder: Path, images: Path, options: ReadOptions) -> FaceSet:
     emotions = _beside(folder, "Emotion", "Emotion_labels/Emotion", "Emotion_labels")
     if emotions is None:
         raise UserError(f"{folder}: no Emotion/ folder beside cohn-kanade-images/; {_FORM}")
-    landmarks = _beside(folder, "Landmarks", "Landmarks/Landmarks")
+    landmarks = _beside(folder, "Landmarks/Landmarks", "Landmarks")
     rows: list[Row] = []
+    bad = BadRows(options.on_bad_row)
     unlabelled = 0
     for sequence in sorted(images.glob("S*/*/")):
-        label = _label(emotions / sequence.relative_to(images))
-        if label is None:
+        file = next(iter(sorted((emotions / sequence.relative_to(images)).glob("[!.]*_emotion.txt"))), None)
+        if file is None:
             unlabelled += 1
-        else:
+        elif label := _label(file, bad):
             rows += _sequence(images, sequence, label, options)
     if not rows:
         raise UserError(f"{emotions}: no *_emotion.txt fits a sequence of {images}; {_FORM}")
-    method = f"{'landmarks' if landmarks else 'detector'}"
-    remarks = [f"{unlabelled} sequences without an emotion file left out"] if unlabelled else []
-    remarks.append(f"faces cropped by {'their landmarks' if landmarks else 'the face detector'}")
-    to_face = partial(_face, images=images, landmarks=landmarks)
-    return face_set("ckplus", rows, options, to_face=to_face, method=method, remarks=remarks)
+    points = {} if landmarks is None else _points([row.file for row in rows], images, landmarks)
+    remarks = [*bad.remarks()]
+    if unlabelled:
+        remarks.append(f"{unlabelled} sequences without an emotion file left out")
+    remarks.append(f"{len(points)} of {len(rows)} faces cropped by their landmarks, the others by the face detector")
+    to_face = partial(_face, points=points)
+    beside = tuple(points.values())
+    return face_set("ckplus", rows, options, to_face=to_face, method="landmarks", beside=beside, remarks=remarks)
 
 
-def _label(folder: Path) -> str | None:
+def _points(files: Sequence[Path], images: Path, landmarks: Path) -> dict[Path, Path]:
+    """Return the file of landmarks of each picture that has one."""
+    wanted = {file: landmarks / file.relative_to(images).with_name(f"{file.stem}_landmarks.txt") for file in files}
+    return {file: points for file, points in wanted.items() if points.is_file()}
+
+
+def _label(file: Path, bad: BadRows) -> str | None:
     """Return the expression of a sequence, from a file that holds a code such as ``3.0000000e+00``."""
-    file = next(iter(sorted(folder.glob("[!.]*_emotion.txt"))), None)
-    if file is None:
-        return None
     text = file.read_text(encoding="utf-8", errors="replace").strip()
     try:
         code = float(text)
         if code < 0 or code != int(code):
             raise ValueError
         return CKPLUS_CODES[int(code)]
-    except (ValueError, IndexError):
+    except (ValueError, OverflowError, IndexError):
         options = ", ".join(f"{code} = {name}" for code, name in enumerate(CKPLUS_CODES))
-        raise UserError(f"{file}: {text[:20]!r} is no emotion code (options: {options}); restore the file") from None
+        reason = f"{text[:20]!r} is no emotion code (options: {options})"
+        bad.add(f"{file}", reason, f"restore the file, or skip such sequences: {_SKIP}")
+        return None
 
 
 def _sequence(images: Path, folder: Path, label: str, options: ReadOptions) -> Iterator[Row]:
@@ -131,10 +146,9 @@ def _sequence(images: Path, folder: Path, label: str, options: ReadOptions) -> I
         yield Row(file, file.relative_to(images).as_posix(), name, subject)
 
 
-def _face(picture: Image.Image, file: Path, *, images: Path, landmarks: Path | None) -> NDArray[np.uint8]:
-    points = None if landmarks is None else landmarks / file.relative_to(images).parent / f"{file.stem}_landmarks.txt"
-    if points is not None and points.is_file():
-        return crop(picture, square_of_eyes(*_eyes(points)))
+def _face(picture: Image.Image, file: Path, *, points: Mapping[Path, Path]) -> NDArray[np.uint8]:
+    if file in points:
+        return crop(picture, square_of_eyes(*_eyes(points[file])))
     box = largest_face(picture)
     if box is None:
         raise UserError(f"{file}: the detector finds no face; remove the picture")
@@ -143,9 +157,10 @@ def _face(picture: Image.Image, file: Path, *, images: Path, landmarks: Path | N
 
 def _eyes(file: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     try:
-        points = np.loadtxt(file, dtype=np.float64)
+        points = np.array(file.read_text(encoding="utf-8", errors="replace").split(), dtype=np.float64)
     except ValueError:
         points = np.zeros(0)
-    if points.shape != (68, 2):
+    if len(points) != 2 * 68 or not np.isfinite(points).all():
         raise UserError(f"{file}: does not hold 68 landmarks (x y a line); restore the file")
+    points = points.reshape(68, 2)
     return points[_LEFT_EYE].mean(0), points[_RIGHT_EYE].mean(0)

@@ -93,7 +93,7 @@ def read_fer2013(root: Path, options: ReadOptions) -> FaceSet:
 def _make(path: Path, member: str | None, options: ReadOptions) -> dict[str, NDArray[np.generic]]:
     bad = BadRows(options.on_bad_row)
     found: PixelRows = read_pixel_csv(path, member, FER2013_CLASSES, tuple(PARTS.values()), bad)
-    remarks = list(bad.remarks())
+    remarks = [remark.replace(str(path), path.name) for remark in bad.remarks()]  # a cached remark outlives its folder
     if found.usage is None:
         remarks.append(f"{member or path.name} has no Usage column: all its rows are training rows")
     arrays: dict[str, NDArray[np.generic]] = {

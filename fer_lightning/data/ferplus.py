@@ -49,9 +49,9 @@ def read_votes(file: Path) -> Votes:
         rows = csv.reader(text)
         header = tuple(column.strip().lower() for column in next(rows))
         if header != _HEADER:
-            raise UserError(f"{file} line 1: not FER+'s columns ({', '.join(header)[:80]}); {_HINT}")
+            raise UserError(f"{file} line 1: not FER+'s columns (found: {', '.join(header)[:80]!r}); {_HINT}")
         usage, counts = [], []
-        for row in rows:
+        for row in filter(any, rows):
             if len(row) != len(_HEADER) or not all(cell.strip().isdigit() for cell in row[2:]):
                 raise UserError(f"{file} line {rows.line_num}: not a Usage, a name and ten counts; {_HINT}")
             usage.append(row[0].strip())

@@ -15,6 +15,7 @@ from fer_lightning.errors import UserError
 Protocol = Literal["auto", "official", "random", "grouped"]
 Rows = NDArray[np.int64]
 _HELD_OUT = 10  # one part in ten of the training rows chooses the checkpoint, where no official part does
+_LARGEST_SEED = 2**32 - 1  # one less than NumPy's, as the hold-out takes the next
 _VERSION = 1
 
 
@@ -64,6 +65,8 @@ def make_split(
     Raises:
         UserError: If the set has no official split, or cannot be cut into so many folds.
     """
+    if not 0 <= seed < _LARGEST_SEED:
+        raise UserError(f"--data.split_seed {seed}: need a number from 0 to {_LARGEST_SEED - 1}")
     if protocol == "auto":
         protocol = "official" if faces.roles else "grouped"
     split = _official(faces, seed) if protocol == "official" else _folded(faces, protocol, folds, fold, seed)
@@ -101,8 +104,11 @@ def _folded(faces: FaceSet, protocol: Literal["random", "grouped"], folds: int, 
 
 def _hold_out(faces: FaceSet, rows: Rows, parts: int, seed: int, *, grouped: bool) -> tuple[Rows, Rows]:
     """Take one part in so many out of the rows, fewer where a class is rare; return what stays and what was taken."""
-    rarest = min(_members(faces, rows, grouped=grouped).values())
-    place = _fold_of(faces, rows, max(2, min(parts, rarest)), seed + 1, grouped=grouped)
+    count, name = min((count, name) for name, count in _members(faces, rows, grouped=grouped).items())
+    if count < 2:
+        what = "subject or picture" if grouped else "row"
+        raise UserError(f"--data.split: class {name} has only one {what} to train and to validate on; add rows of it")
+    place = _fold_of(faces, rows, min(parts, count), seed + 1, grouped=grouped)
     return rows[place != 0], rows[place == 0]
 
 

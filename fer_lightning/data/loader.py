@@ -93,6 +93,7 @@ class BatchSampler(Sampler[BatchKey]):
         rows = self.rows
         if self.shuffle:
             rows = np.random.default_rng((self.seed, self.epoch)).permutation(rows)
+            rows = np.resize(rows, max(len(rows), self.world))  # a process without a row would halt all the others
         mine = rows[self.rank :: self.world]
         for batch in range(len(self)):
             draw = np.random.SeedSequence((self.seed, self.epoch, batch, self.rank)).generate_state(1)[0]

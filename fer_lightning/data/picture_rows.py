@@ -43,6 +43,7 @@ def face_set(
     roles: dict[Role, str] | None = None,
     to_face: ToFace = plain,
     method: str = "whole picture",
+    beside: Sequence[Path] = (),
     remarks: Sequence[str] = (),
 ) -> FaceSet:
     """Read the pictures of a source into the common form, through the cache.
@@ -54,6 +55,7 @@ def face_set(
         roles: Which part plays which role, if the rows have parts.
         to_face: Cuts the face out of a picture.
         method: How it does that, for the cache to tell faces cut in other ways apart.
+        beside: Files other than the pictures that it reads.
         remarks: What the user should know.
 
     Raises:
@@ -63,7 +65,7 @@ def face_set(
     if len(set(names.values())) < len(names):  # two folders, one expression: a user's own distinction is kept
         names = {label: label for label in names}
     classes = in_order(list(names.values()))
-    key = _key(rows, f"{method}-{options.on_bad_row}")
+    key = _key([*(row.file for row in rows), *beside], f"{method}-{options.on_bad_row}")
     entry = cached(f"pictures-v{_VERSION}-{key}", lambda: _read(rows, to_face, options))
     kept = [rows[i] for i in entry["kept"]]
     if not kept:
@@ -88,16 +90,16 @@ def face_set(
     )
 
 
-def _key(rows: Sequence[Row], method: str) -> str:
+def _key(files: Sequence[Path], method: str) -> str:
     """Return what changes whenever a file of the list does."""
     digest = hashlib.sha256(method.encode())
-    for row in rows:
+    for file in files:
         try:
-            state = row.file.stat()
+            state = file.stat()
         except OSError:
-            digest.update(f"{row.file.resolve()}?".encode())
+            digest.update(f"{file.resolve()}?".encode())
         else:
-            digest.update(f"{row.file.resolve()}|{state.st_size}|{state.st_mtime_ns}".encode())
+            digest.update(f"{file.resolve()}|{state.st_size}|{state.st_mtime_ns}".encode())
     return digest.hexdigest()
 
 

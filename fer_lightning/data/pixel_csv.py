@@ -1,9 +1,9 @@
 """The CSV of pixels in which FER2013 is handed on: 2,304 numbers a row, in a plain file or inside an archive."""
 
 import contextlib
-import csv
 import lzma
 import tarfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -72,7 +72,8 @@ def opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
 def _archive_mistakes(path: Path) -> Iterator[None]:
     try:
         if path.name.lower().endswith(ARCHIVES):
-            refuse_stand_in(path, path.open("rb").read(200))
+            with path.open("rb") as file:
+                refuse_stand_in(path, file.read(200))
         yield
     except (*_BROKEN, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cut off or damaged ({error}); download it again") from None
@@ -144,9 +145,9 @@ def read_pixel_csv(
 
 def _columns(name: str, header: bytes) -> dict[str, int]:
     text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-    found = {column.strip().lower(): place for place, column in enumerate(next(csv.reader([text])))}
+    found = {column.strip(' "\r\n').lower(): place for place, column in enumerate(text.split(","))}
     if missing := [column for column in ("emotion", "pixels") if column not in found]:
-        shown = ", ".join(found)[:80]
+        shown = repr(text.strip()[:80])
         raise UserError(f"{name} line 1: no column {' and '.join(missing)} (found: {shown}); {SOURCE_HINT}")
     return found
 
@@ -177,18 +178,16 @@ def _row_parser(
 
 
 def _numbers(text: bytes) -> NDArray[np.uint8] | str:
-    """Parse the numbers of one row; ``fromstring`` in text mode stops silently at what is no number."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        values = np.fromstring(text, dtype=np.int32, sep=" ")
+    """Parse the numbers of one row; int64, as smaller types would wrap a number that is too large into the range."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # how older NumPy tells of what is no number
+            values = np.fromstring(text, dtype=np.int64, sep=" ")
+    except (ValueError, DeprecationWarning):
+        strange = next((word for word in text.split() if not word.removeprefix(b"-").isdigit()), text)
+        return f"{_shown(strange)} is no pixel value from 0 to 255"
     if len(values) != PIXELS:
-        words = text.split()
-        strange = next((word for word in words if not word.isdigit()), None)
-        if strange is not None:
-            return f"{_shown(strange)} is no pixel value from 0 to 255"
-        return f"{len(words):,} pixels instead of {PIXELS:,}"
+        return f"{len(values):,} pixels instead of {PIXELS:,}"
     if values.min() < 0 or values.max() > 255:
         worst = int(values[(values < 0) | (values > 255)][0])
         return f"pixel value {worst} is not from 0 to 255"

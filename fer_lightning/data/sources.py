@@ -11,7 +11,7 @@ from fer_lightning.data.fer2013 import find_fer2013, read_fer2013
 from fer_lightning.data.ferplus import read_ferplus
 from fer_lightning.data.folders import class_folders, read_folders
 from fer_lightning.data.sketch import read_sketch
-from fer_lightning.data.tables import find_table, read_table
+from fer_lightning.data.tables import find_tables, read_table
 from fer_lightning.errors import UserError
 
 SourceName = Literal["auto", "sketch", "fer2013", "ferplus", "ckplus", "folder", "csv"]
@@ -43,11 +43,12 @@ def recognise(source: SourceName, root: Path | None) -> SourceName:
         raise UserError(f"--data.root {root}: no such file or folder; it may be {_KNOWN}")
     if source != "auto":
         return source
-    if find_fer2013(root):
+    pixels, tables = find_fer2013(root), find_tables(root)
+    if pixels and pixels not in tables:  # anyone's own table may be called train.csv
         return "fer2013"
     if find_ckplus(root):
         return "ckplus"
-    if find_table(root):
+    if tables:
         return "csv"
     if class_folders(root):
         return "folder"

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from fer_lightning.data.faceset import FaceSet, ReadOptions, Role
+from fer_lightning.data.faceset import BadRows, FaceSet, ReadOptions, Role
 from fer_lightning.data.picture_rows import Row, face_set
 from fer_lightning.data.pixel_csv import refuse_stand_in
 from fer_lightning.errors import UserError
@@ -12,15 +12,15 @@ _NEEDED = ("path", "label")
 _ROLES: tuple[Role, ...] = ("train", "validation", "test")
 
 
-def find_table(root: Path) -> Path | None:
-    """Return the CSV with the columns path and label at a path or directly in it, or None."""
-    files = [root] if root.is_file() else sorted(root.glob("*.csv"))
-    for file in files:
-        if file.suffix.lower() == ".csv":
-            with file.open(encoding="utf-8-sig", errors="replace") as text:
-                if set(_NEEDED) <= set(_cells(text.readline())):
-                    return file
-    return None
+def find_tables(root: Path) -> list[Path]:
+    """Return the CSVs with the columns path and label at a path or directly in it."""
+    files = [root] if root.is_file() else sorted(root.glob("*"))
+    return [file for file in files if file.suffix.lower() == ".csv" and file.is_file() and _is_table(file)]
+
+
+def _is_table(file: Path) -> bool:
+    with file.open(encoding="utf-8-sig", errors="replace") as text:
+        return set(_NEEDED) <= set(_cells(text.readline()))
 
 
 def read_table(root: Path, options: ReadOptions) -> FaceSet:
@@ -31,49 +31,63 @@ def read_table(root: Path, options: ReadOptions) -> FaceSet:
         options: Uses ``on_bad_row``.
 
     Raises:
-        UserError: If there is no such table, a column is missing, or a row is bad.
+        UserError: If there is no such table or more than one, a column is missing, or a row is bad.
     """
-    file = root if root.is_file() else find_table(root)
-    if file is None:
+    files = [root] if root.is_file() else find_tables(root)
+    if not files:
         raise UserError(f"{root}: no CSV with the columns path and label here; write one: path,label[,subject][,split]")
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise UserError(f"{root}: more than one table ({names}); name one, or join them with a column split")
+    file = files[0]
     with file.open("rb") as handle:
         refuse_stand_in(file, handle.read(200))
-    rows = _rows(file)
+    bad = BadRows(options.on_bad_row)
+    rows = _rows(file, bad)
     if not rows:
-        raise UserError(f"{file}: holds no rows; write one line for each picture: path,label[,subject][,split]")
+        raise UserError(f"{file}: holds no usable rows; write one line for each picture: path,label[,subject][,split]")
     if len({row.label for row in rows}) < 2:
         raise UserError(f"{file}: only one class, {rows[0].label}; a network needs at least two")
     present = {row.part for row in rows}
     roles: dict[Role, str] = {role: role for role in _ROLES if role in present}
     if roles and "" in present:
         raise UserError(f"{file}: some rows have no split; fill the column with {', '.join(_ROLES)}, or leave it out")
-    return face_set("csv", rows, options, roles=roles)
+    if len({bool(row.subject) for row in rows}) > 1:
+        raise UserError(f"{file}: some rows have no subject; fill the column, or leave it out")
+    return face_set("csv", rows, options, roles=roles, remarks=bad.remarks())
 
 
-def _rows(file: Path) -> list[Row]:
+def _rows(file: Path, bad: BadRows) -> list[Row]:
+    rows = []
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
         first = text.readline()
         columns = _cells(first)
         if missing := [column for column in _NEEDED if column not in columns]:
-            found = ", ".join(columns)[:80]
+            found = repr(first.strip()[:80])
             raise UserError(f"{file} line 1: no column {' and '.join(missing)} (found: {found}); add it to the header")
         reader = csv.reader(text, delimiter=_delimiter(first))
-        return [_row(file, reader.line_num + 1, columns, cells) for cells in reader if any(map(str.strip, cells))]
+        for cells in reader:
+            if any(map(str.strip, cells)):
+                row = _row(file.parent, dict(zip(columns, map(str.strip, cells), strict=False)))
+                if isinstance(row, Row):
+                    rows.append(row)
+                else:
+                    bad.add(f"{file} line {reader.line_num + 1}", row)
+    return rows
 
 
-def _row(file: Path, line: int, columns: list[str], cells: list[str]) -> Row:
-    values = {column: cell.strip() for column, cell in zip(columns, cells, strict=False)}
-    where = f"{file} line {line}"
+def _row(folder: Path, values: dict[str, str]) -> Row | str:
+    """Return the row, or the reason why it is none."""
     for column in _NEEDED:
         if not values.get(column):
-            raise UserError(f"{where}: no {column}; fill it in or remove the row")
+            return f"no {column}"
     part = values.get("split", "").lower()
     part = {"val": "validation", "valid": "validation", "training": "train"}.get(part, part)
     if part and part not in _ROLES:
-        raise UserError(f"{where}: unknown split {part}; choose from {', '.join(_ROLES)}")
-    path = file.parent / values["path"]
+        return f"unknown split {part} (options: {', '.join(_ROLES)})"
+    path = folder / values["path"]
     if not path.is_file():
-        raise UserError(f"{where}: no picture {values['path']}; paths are relative to the folder of the CSV")
+        return f"no picture {values['path']} (paths are relative to the folder of the CSV)"
     return Row(path, values["path"], values["label"], values.get("subject", ""), part)
 
 

@@ -1,0 +1,113 @@
+"""``card FILE``: what a checkpoint says of itself, to people and to machines, without torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fer_lightning import checkpoint
+from fer_lightning.card import environment
+from fer_lightning.cli import main
+from fer_lightning.expressions import FER2013_CLASSES
+from tests import fakes
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fakes.write_checkpoint(tmp_path_factory.mktemp("card") / "best.safetensors", groups=8)
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["card", *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_json_has_what_machines_need(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read: dict[str, Any] = json.loads(said(capsys, str(file), "--json"))
+    assert read["network"] == "improved_cnn"
+    assert read["network_options"] == {"groups": 8}
+    assert read["parameters"] == 185_431
+    assert read["classes"] == list(FER2013_CLASSES)
+    assert read["data"]["rows"] == {"Training": 100, "PublicTest": 10, "PrivateTest": 10}
+    scores = read["scores"]["PublicTest"]
+    assert {"accuracy", "macro_f1", "ece", "n", "per_class"} <= set(scores)
+    assert (scores["n"], scores["accuracy"]) == (10, 0.9)
+    assert set(scores["per_class"]) == set(FER2013_CLASSES)
+    card = checkpoint.read_card(file)
+    assert read == {**card, "network": "improved_cnn", "network_options": {"groups": 8}}
+
+
+def test_people_get_every_line_they_need(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(said(capsys, str(file)).split())
+    for line in (
+        "network: improved_cnn, groups 8",
+        "185,431 parameters, 18,460,800 multiply-adds a face",
+        "classes: angry, disgust, fear, happy, sad, surprise, neutral",
+        "data: fake, official split; fingerprint 0123456789abcdef",
+        "rows: Training 100, PublicTest 10, PrivateTest 10",
+        "left out: 4 identical training rows",
+        "of 10 test rows, 2 have an identical picture in training, 3 an identical or near-identical one",
+        "chosen by: val/macro_f1 on PublicTest",
+        "trained: 3 epochs in 1.5 minutes, best after epoch 2",
+        "--trainer.devices [0] --data.root /faces",
+        "not what the person feels",
+        "are for research",
+        "accuracy 90.00%",
+    ):
+        assert line in text
+
+
+def test_the_card_of_a_run_is_told_alike_by_both_files(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    served = said(capsys, str(trained / "best.safetensors"))
+    resumed = said(capsys, str(trained / "checkpoints" / "best.ckpt"))
+    assert "PublicTest" in served
+    assert served.splitlines()[:5] == resumed.splitlines()[:5]
+    assert set(json.loads(said(capsys, str(trained / "best.safetensors"), "--json"))) >= set(fakes.card())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "card takes one FILE"),
+        (["a", "b"], "card takes one FILE"),
+        (["none.safetensors"], "none.safetensors: no such file"),
+        (["--jsn", "a"], "--jsn: no such option; card takes FILE and --json"),
+    ],
+)
+def test_mistakes_get_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["card", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+_WITHOUT_TORCH = """
+import sys
+from fer_lightning.cli import main
+code = main(["card", sys.argv[1], *sys.argv[2:]])
+heavy = {"torch", "lightning", "torchmetrics", "albumentations", "matplotlib", "sklearn", "numpy"} & set(sys.modules)
+assert not heavy, heavy
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_card_is_read_without_torch(more: list[str], file: Path) -> None:
+    command = [sys.executable, "-c", _WITHOUT_TORCH, str(file), *more]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "improved_cnn" in done.stdout
+
+
+def test_the_environment_names_what_a_training_ran_on() -> None:
+    found = environment()
+    assert {"fer_lightning", "torch", "lightning", "numpy"} <= set(found["versions"])
+    assert all(found["versions"].values())
+    assert found["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}")
+    assert "cores" in found["processor"]
+    assert found["git_commit"] is None or len(found["git_commit"].removesuffix("+changes")) == 40
