@@ -35,6 +35,44 @@ class Loaded(NamedTuple):
     card: Card
 
 
+def shipped() -> list[Path]:
+    """Return the checkpoints in ``./checkpoints`` and beside the package, sorted by name; of two alike the first."""
+    folders = (Path("checkpoints"), Path(__file__).resolve().parents[1] / "checkpoints")
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for file in sorted(folder.glob("*.safetensors")):
+            found.setdefault(file.stem, file)
+    return [found[name] for name in sorted(found)]
+
+
+def find(name: str | Path | None = None) -> Path:
+    """Return the file that a user means.
+
+    Args:
+        name: A path, or the name of a shipped checkpoint with or without its ending; None takes
+            ``$FER_LIGHTNING_CHECKPOINT``, else the first shipped one.
+
+    Raises:
+        UserError: If there is none; names those that there are.
+    """
+    wanted = name or os.environ.get("FER_LIGHTNING_CHECKPOINT")
+    known = shipped()
+    if not wanted and known:
+        return known[0]
+    if wanted:
+        path = Path(wanted).expanduser()
+        for file in (path, *(file for file in known if str(wanted) in (file.stem, file.name))):
+            if file.is_file():
+                return file
+    options = f"choose from {', '.join(file.stem for file in known)}" if known else "none is shipped here"
+    raise UserError(f"{wanted or 'checkpoint'}: no such checkpoint; {options}, or train one with fit and give its path")
+
+
+def identity(path: Path) -> str:
+    """Return what tables call a checkpoint: its name and the first digits of its content's SHA-256."""
+    return f"{path.stem}@{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+
+
 def save(path: Path, network: "nn.Module", card: Card) -> None:
     """Write the file to serve and share; it appears whole or not at all.
 

@@ -1,11 +1,17 @@
 """Opening a picture file of any kind as 8-bit grey or colour, the right way up."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from fer_lightning.errors import UserError
+
+PictureLike = str | Path | bytes | Image.Image | NDArray[Any]
+"""What :func:`as_picture` takes."""
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm")
 """Endings of the files that are taken for pictures."""
@@ -17,6 +23,25 @@ _WHITE = (255, 255, 255, 255)
 def is_picture(path: Path) -> bool:
     """Return True for a file that looks like a picture by its name; hidden files are none."""
     return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+
+
+def as_picture(source: PictureLike) -> Image.Image:
+    """Bring anything that holds a picture to mode ``L`` or ``RGB``, 8 bits, the right way up.
+
+    Args:
+        source: A path, the bytes of a picture file, a Pillow image, or an array: uint8, uint16, bool, or float in
+            0..1; grey ``[H, W]`` or ``[H, W, 1]``, or colour ``[H, W, 3]`` or ``[H, W, 4]`` in the order RGB.
+
+    Raises:
+        UserError: If it is no picture, or cannot be read.
+    """
+    if isinstance(source, Image.Image):
+        return _eight_bit(ImageOps.exif_transpose(source))
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if isinstance(source, bytes):
+        return _opened(io.BytesIO(source), "the picture")
+    return open_picture(Path(source))
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -31,18 +56,39 @@ def open_picture(path: Path) -> Image.Image:
     Raises:
         UserError: If it is missing, empty, cut off, no picture, or too large to open safely.
     """
+    return _opened(path, str(path))
+
+
+def _opened(file: Path | io.BytesIO, name: str) -> Image.Image:
     try:
-        with Image.open(path) as picture:
+        with Image.open(file) as picture:
             picture.seek(0)
             picture.load()
             return _eight_bit(ImageOps.exif_transpose(picture))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such picture; mend the path") from None
+        raise UserError(f"{name}: no such picture; mend the path") from None
     except Image.DecompressionBombError:
-        raise UserError(f"{path}: the picture is too large to open safely; scale it down") from None
+        raise UserError(f"{name}: the picture is too large to open safely; scale it down") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        reason = str(error).replace(f"'{path}'", "it").splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: unreadable picture ({reason[:80]}); replace or remove it") from None
+        reason = str(error).replace(f"'{file}'", "it").splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{name}: unreadable picture ({reason[:80]}); replace or remove it") from None
+
+
+def _from_array(array: NDArray[Any]) -> Image.Image:
+    shape = array.shape
+    if array.ndim == 3 and shape[2] == 1:
+        array = array[:, :, 0]
+    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and shape[2] in (3, 4))):
+        raise UserError(f"an array of shape {shape} is no picture; need [H, W] or [H, W, 3]")
+    if array.dtype == np.bool_:
+        array = array * np.uint8(255)
+    elif array.dtype == np.uint16:
+        array = (array / 257).round().astype(np.uint8)
+    elif np.issubdtype(array.dtype, np.floating) and array.min() >= 0 and array.max() <= 1:
+        array = (array * 255).round().astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise UserError(f"an array of {array.dtype} is no picture; need uint8 in 0..255, or float in 0..1")
+    return _eight_bit(Image.fromarray(np.ascontiguousarray(array)))
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:

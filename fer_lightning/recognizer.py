@@ -1,0 +1,141 @@
+"""From pictures to faces with probabilities, with the very preprocessing that the networks were trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_lightning import checkpoint
+from fer_lightning.faces import Detection, FaceDetector, cut_face
+from fer_lightning.pictures import PictureLike, as_picture
+from fer_lightning.preprocess import SIDE, shrink, to_tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A face and its apparent expression.
+
+    Attributes:
+        box: ``(left, top, right, bottom)`` in pixels of the upright picture; may reach beyond its edge.
+        detection: The detector's probability, 0..1.
+        landmarks: float64 ``[5, 2]``: eyes (left on the picture first), nose, corners of the mouth; in pixels.
+        classes: Names of the K classes of the checkpoint.
+        probabilities: float64 ``[K]``, sums to 1.
+        crop: The face as the network saw it, grey uint8 ``[48, 48]``.
+    """
+
+    box: tuple[float, float, float, float]
+    detection: float
+    landmarks: NDArray[np.float64]
+    classes: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+    crop: NDArray[np.uint8]
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.classes[int(self.probabilities.argmax())]
+
+    @property
+    def confidence(self) -> float:
+        """Its probability."""
+        return float(self.probabilities.max())
+
+
+class Recognizer:
+    """Finds faces on pictures and names their apparent expression."""
+
+    def __init__(self, loaded: checkpoint.Loaded, model: str, detector: FaceDetector, device: str = "cpu") -> None:
+        """Put the parts together; :meth:`from_checkpoint` is the usual way.
+
+        Args:
+            loaded: The network and its card.
+            model: What tables call the checkpoint.
+            detector: What finds the faces.
+            device: Where the network runs, such as ``cpu`` or ``cuda``.
+        """
+        self.card = loaded.card
+        self.classes: tuple[str, ...] = tuple(loaded.card["classes"])
+        self.model = model
+        self.detector = detector
+        self.device = device
+        self._network = loaded.network.to(device).to(memory_format=torch.channels_last).eval()
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        name: str | Path | None = None,
+        *,
+        smallest_face: int = 40,
+        working_side: int = 1280,
+        device: str = "cpu",
+    ) -> "Recognizer":
+        """Load a checkpoint.
+
+        Args:
+            name: A ``.safetensors`` or ``.ckpt`` file, or the name of a shipped one; None takes the default.
+            smallest_face: Height in pixels of the smallest face that is looked for.
+            working_side: Longer side in pixels to which larger pictures are scaled down for the search.
+            device: Where the network runs, such as ``cpu`` or ``cuda``.
+
+        Raises:
+            UserError: If there is no such checkpoint, or it cannot be used.
+        """
+        path = checkpoint.find(name)
+        detector = FaceDetector(smallest_face, working_side)
+        return cls(checkpoint.load(path), checkpoint.identity(path), detector, device)
+
+    def recognize(self, picture: PictureLike) -> list[Face]:
+        """Find the faces of a picture, the largest first; an empty list where there is none.
+
+        Args:
+            picture: A path, bytes of a file, a Pillow image, or an array (grey or RGB).
+
+        Raises:
+            UserError: If it cannot be read.
+        """
+        return self.recognize_batch([picture])[0]
+
+    def recognize_batch(self, pictures: Sequence[PictureLike]) -> list[list[Face]]:
+        """Find the faces of several pictures; all of them go through the network together.
+
+        Raises:
+            UserError: If one cannot be read.
+        """
+        read = [as_picture(picture) for picture in pictures]
+        found = [self.detector(picture) for picture in read]
+        return self.name_faces(read, found)
+
+    def name_faces(self, pictures: Sequence[Image.Image], found: Sequence[Sequence[Detection]]) -> list[list[Face]]:
+        """Name the expressions of faces that were found before; one forward pass for all.
+
+        Args:
+            pictures: Pictures of mode ``L`` or ``RGB``.
+            found: The faces of each.
+        """
+        crops = [cut_face(picture, face) for picture, faces in zip(pictures, found, strict=True) for face in faces]
+        rows = iter(zip(crops, self.classify(crops), strict=True))
+        return [[self._face(face, *next(rows)) for face in faces] for faces in found]
+
+    def _face(self, found: Detection, crop: NDArray[np.uint8], probabilities: NDArray[np.float64]) -> Face:
+        return Face(found.box, found.probability, found.landmarks, self.classes, probabilities, crop)
+
+    def classify(self, faces: Sequence[PictureLike]) -> NDArray[np.float64]:
+        """Classify pictures that are face crops already, framed as training had them, of any size.
+
+        Returns:
+            Probabilities, float64 ``[N, K]``.
+
+        Raises:
+            UserError: If one cannot be read.
+        """
+        if not len(faces):
+            return np.zeros((0, len(self.classes)))
+        small = np.stack([shrink(as_picture(face)) for face in faces]).reshape(-1, SIDE, SIDE)
+        with torch.inference_mode():
+            logits: torch.Tensor = self._network(to_tensor(small).to(self.device))
+            return np.asarray(logits.double().softmax(1).cpu().numpy(), dtype=np.float64)
