@@ -1,11 +1,14 @@
-# `make fit` and `make test` do everything on a machine that has Python 3.11+ and make.
+# `make fit`, `make demo` and `make test` do everything on a machine that has Python 3.11+ and make.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: fit test setup lint clean
+.PHONY: fit demo test setup lint clean
 fit: setup
 	$(BIN)/python -m fer_lightning fit $(ARGS)
+
+demo: setup
+	$(BIN)/python -m demo $(ARGS)
 
 test: setup lint
 	$(BIN)/python -m pytest $(ARGS)

@@ -16,12 +16,14 @@ _USAGE = """usage: python -m fer_lightning VERB [options]
   validate   score a checkpoint on the rows that chose it
   test       score a checkpoint on the rows that are reported; writes
              report.json, scores.csv and a picture of the confusion matrix
+  predict    find the faces on photos, folders and films and name their
+             expressions: predict INPUT... [--out FILE]
   card       print what a checkpoint says of itself: card FILE [--json]
 
 VERB --help lists the options of a verb; --version prints the version.
 """
 _TRAINING = ("fit", "validate", "test")
-_VERBS = (*_TRAINING, "card")
+_VERBS = (*_TRAINING, "predict", "card")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -31,7 +33,7 @@ def main(args: Sequence[str] | None = None) -> int:
         args: The words of the command line; by default those the process was started with.
 
     Returns:
-        The exit code: 0 done, 2 a mistake of the user's, 130 stopped by Ctrl-C.
+        The exit code: 0 done, 2 a mistake of the user's, 3 some files could not be read, 130 stopped by Ctrl-C.
     """
     words = list(sys.argv[1:] if args is None else args)
     try:
@@ -63,6 +65,8 @@ def _run(words: list[str]) -> int:
         raise UserError(f"{verb}: no such verb; {hint}")
     if verb == "card":
         return _card(rest)
+    if verb == "predict":
+        return _predict(rest)
     if "-h" in rest or "--help" in rest:
         print(options.help_text(verb))
         return 0
@@ -101,6 +105,22 @@ def _without_ckpt_path(words: list[str]) -> tuple[list[str], str | None]:
         else:
             kept.append(word)
     return kept, given
+
+
+def _predict(rest: list[str]) -> int:
+    from fer_lightning import predict_options
+
+    if "-h" in rest or "--help" in rest:
+        print(predict_options.help_text(), end="")
+        return 0
+    wanted = predict_options.parse(rest)
+    from fer_lightning import inputs, runtime
+
+    sources = inputs.find_sources(wanted.inputs)
+    runtime.keep_memory()
+    from fer_lightning import predicting  # seconds of torch, not paid for help or a mistake
+
+    return predicting.predict(wanted, sources)
 
 
 def _card(rest: list[str]) -> int:

@@ -4,10 +4,13 @@ FER2013's crops are squares of 0.95 times the height of MTCNN's box, centred on 
 (0.50, 0.39) of the side, and the eyes 0.37 of the side apart (measured on the set).
 """
 
+import copy
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -19,6 +22,8 @@ _EYES_APART = 0.37
 _SMALLEST = 40  # pixels of the shorter side below which MTCNN fails
 _FLOOR = 20  # pixels of the smallest face that MTCNN finds
 _SURE = 0.9  # detection probability
+_STILL_THERE = 0.7  # that of a face which is known already; what MTCNN's last stage asks for
+_STAGE = 48  # side in pixels of what MTCNN's last stage looks at
 _ROLL = 15.0  # degrees; 90 % of FER2013's heads are tilted less, and so are those that augmentation makes
 
 
@@ -54,9 +59,11 @@ def crop(picture: Image.Image, square: Square, turn: float = 0.0) -> NDArray[np.
     side = max(1, round(square.side))
     rim = side // 4 + 1 if turn else 0  # what a turned square needs around it
     left, top = round(square.x - side / 2) - rim, round(square.y - side / 2) - rim
-    grey = np.asarray(picture.convert("L"))
-    rows = np.clip(np.arange(top, top + side + 2 * rim), 0, grey.shape[0] - 1)
-    columns = np.clip(np.arange(left, left + side + 2 * rim), 0, grey.shape[1] - 1)
+    rows = np.clip(np.arange(top, top + side + 2 * rim), 0, picture.height - 1)
+    columns = np.clip(np.arange(left, left + side + 2 * rim), 0, picture.width - 1)
+    part = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)  # of a large picture the rest need not become grey
+    grey = np.asarray(picture.crop(part).convert("L"))
+    rows, columns = rows - rows[0], columns - columns[0]
     face = Image.fromarray(grey[np.ix_(rows, columns)])
     if turn:
         face = face.rotate(turn, Image.Resampling.BILINEAR).crop((rim, rim, rim + side, rim + side))
@@ -119,9 +126,10 @@ class FaceDetector:
         working = picture.convert("RGB")
         if size != picture.size:
             working = working.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        self._mtcnn.min_face_size = max(_FLOOR, self.smallest * scale)
+        mtcnn = copy.copy(self._mtcnn)  # the networks are shared, the setting is not: several threads may search
+        mtcnn.min_face_size = max(_FLOOR, self.smallest * scale)
         try:
-            boxes, probabilities, points = self._mtcnn.detect(working, landmarks=True)
+            boxes, probabilities, points = mtcnn.detect(working, landmarks=True)
         except RuntimeError:  # how it says that at no scale there was a candidate
             return []
         if boxes is None:
@@ -133,6 +141,61 @@ class FaceDetector:
             for box, sure, five in zip(boxes, probabilities, points, strict=True)
             if sure > _SURE
         ]
+
+    def refine(self, picture: Image.Image, detections: Sequence[Detection]) -> list[Detection | None]:
+        """Follow known faces from one frame of a film to the next, by MTCNN's last stage alone.
+
+        That stage looks at the square around a face and says how sure it is of it and where exactly it lies, in a few
+        milliseconds a face. It looks twice, as the first look is off by up to a fifth of the face.
+
+        Args:
+            picture: The frame.
+            detections: Where the faces should be, such as on the frame before.
+
+        Returns:
+            For each the face that is there, or None where it is lost.
+        """
+        first = self._last_stage(picture, detections)
+        second = iter(self._last_stage(picture, [face for face in first if face is not None]))
+        return [None if face is None else next(second) for face in first]
+
+    def _last_stage(self, picture: Image.Image, detections: Sequence[Detection]) -> list[Detection | None]:
+        if not detections:
+            return []
+        squares = [_stage_square(found.box) for found in detections]
+        looks = np.stack([_look(picture, square) for square in squares])
+        with torch.inference_mode():
+            tensor = torch.from_numpy(looks).permute(0, 3, 1, 2).to(self._mtcnn.device)
+            out = self._mtcnn.onet((tensor - 127.5) * 0.0078125)
+        shifts, points, sure = (part.double().cpu().numpy() for part in out)
+        return [
+            _followed(*parts) if parts[-1] > _STILL_THERE else None
+            for parts in zip(squares, shifts, points, sure[:, 1], strict=True)
+        ]
+
+
+def _stage_square(box: tuple[float, float, float, float]) -> tuple[int, int, int]:
+    """Return the square that MTCNN's last stage looks at for a box: its left and top edge and its side."""
+    left, top, right, bottom = box
+    side = max(right - left, bottom - top)
+    return round((left + right - side) / 2), round((top + bottom - side) / 2), max(1, round(side))
+
+
+def _look(picture: Image.Image, square: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Cut a square out, float32 ``[48, 48, 3]`` in 0..255, black beyond the edge."""
+    left, top, side = square
+    face = picture.crop((left, top, left + side, top + side)).convert("RGB")
+    return np.asarray(face.resize((_STAGE, _STAGE), Image.Resampling.BOX), dtype=np.float32)
+
+
+def _followed(
+    square: tuple[int, int, int], shifts: NDArray[np.float64], points: NDArray[np.float64], sure: np.float64
+) -> Detection:
+    """Bring what the last stage said of a square, all in parts of its side, back to pixels of the picture."""
+    left, top, side = square
+    corners = np.array([left, top, left + side, top + side]) + side * shifts
+    landmarks = np.array([left, top]) + side * points.reshape(2, 5).T
+    return Detection(tuple(corners.tolist()), float(sure), landmarks)
 
 
 def largest_face(picture: Image.Image) -> NDArray[np.float64] | None:

@@ -1,22 +1,28 @@
 """Opening a picture file of any kind as 8-bit grey or colour, the right way up."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from fer_lightning.errors import UserError
 
 PictureLike = str | Path | bytes | Image.Image | NDArray[Any]
 """What :func:`as_picture` takes."""
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm")
+ENDINGS = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm"),
+    *(".avif", ".heic", ".heif"),
+)
 """Endings of the files that are taken for pictures."""
 
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands of ISO 23008-12
 _WHITE = (255, 255, 255, 255)
 
 
@@ -30,13 +36,15 @@ def as_picture(source: PictureLike) -> Image.Image:
 
     Args:
         source: A path, the bytes of a picture file, a Pillow image, or an array: uint8, uint16, bool, or float in
-            0..1; grey ``[H, W]`` or ``[H, W, 1]``, or colour ``[H, W, 3]`` or ``[H, W, 4]`` in the order RGB.
+            0..1; grey ``[H, W]`` or ``[H, W, 1]``, or colour ``[H, W, 3]`` or ``[H, W, 4]`` in the order RGB. Arrays
+            of OpenCV's are in the order BGR: pass ``array[:, :, ::-1]``.
 
     Raises:
         UserError: If it is no picture, or cannot be read.
     """
     if isinstance(source, Image.Image):
-        return _eight_bit(ImageOps.exif_transpose(source))
+        with _told("the picture", source):  # Pillow reads the pixels only here
+            return _eight_bit(ImageOps.exif_transpose(source))
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, bytes):
@@ -60,18 +68,49 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def _opened(file: Path | io.BytesIO, name: str) -> Image.Image:
-    try:
+    with _told(name, file):
+        _prepare(file, name)
         with Image.open(file) as picture:
             picture.seek(0)
             picture.load()
             return _eight_bit(ImageOps.exif_transpose(picture))
+
+
+@contextmanager
+def _told(name: str, file: object) -> Iterator[None]:
+    """Turn what can go wrong on reading a picture into one line."""
+    try:
+        yield
     except FileNotFoundError:
         raise UserError(f"{name}: no such picture; mend the path") from None
     except Image.DecompressionBombError:
         raise UserError(f"{name}: the picture is too large to open safely; scale it down") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except UnidentifiedImageError:
+        raise UserError(f"{name}: unreadable picture (of no known format); replace or remove it") from None
+    except UserError:
+        raise
+    except Exception as error:  # there is no end to what damage raises in the readers of the formats
         reason = str(error).replace(f"'{file}'", "it").splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{name}: unreadable picture ({reason[:80]}); replace or remove it") from None
+
+
+def _prepare(file: Path | io.BytesIO, name: str) -> None:
+    """Get the reader of a phone's HEIC picture, or of AVIF, which not every Pillow has; say so where there is none."""
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            start = opened.read(12)
+    else:
+        start = file.getvalue()[:12]
+    if start[4:8] != b"ftyp":
+        return
+    if start[8:] in _HEIF:
+        try:
+            from pillow_heif import register_heif_opener  # not everybody's: a decoder under patents
+        except ImportError:
+            raise UserError(f"{name}: a HEIC picture needs pillow-heif; run: pip install pillow-heif") from None
+        register_heif_opener()
+    elif start[8:] in (b"avif", b"avis") and not features.check("avif"):
+        raise UserError(f"{name}: an AVIF picture needs a newer Pillow; run: pip install -U pillow")
 
 
 def _from_array(array: NDArray[Any]) -> Image.Image:

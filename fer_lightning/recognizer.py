@@ -21,7 +21,7 @@ class Face:
 
     Attributes:
         box: ``(left, top, right, bottom)`` in pixels of the upright picture; may reach beyond its edge.
-        detection: The detector's probability, 0..1.
+        detection: The detector's probability, 0..1; nan where none looked.
         landmarks: float64 ``[5, 2]``: eyes (left on the picture first), nose, corners of the mouth; in pixels.
         classes: Names of the K classes of the checkpoint.
         probabilities: float64 ``[K]``, sums to 1.
@@ -118,11 +118,34 @@ class Recognizer:
             found: The faces of each.
         """
         crops = [cut_face(picture, face) for picture, faces in zip(pictures, found, strict=True) for face in faces]
-        rows = iter(zip(crops, self.classify(crops), strict=True))
-        return [[self._face(face, *next(rows)) for face in faces] for faces in found]
+        named = iter(self.name_crops([face for faces in found for face in faces], crops))
+        return [[next(named) for _ in faces] for faces in found]
 
-    def _face(self, found: Detection, crop: NDArray[np.uint8], probabilities: NDArray[np.float64]) -> Face:
-        return Face(found.box, found.probability, found.landmarks, self.classes, probabilities, crop)
+    def name_crops(self, found: Sequence[Detection], crops: Sequence[NDArray[np.uint8]]) -> list[Face]:
+        """Name the expressions of faces that were found and cut out before; one forward pass for all.
+
+        Args:
+            found: The faces.
+            crops: What :func:`~fer_lightning.faces.cut_face` made of each.
+        """
+        return [
+            Face(face.box, face.probability, face.landmarks, self.classes, probabilities, crop)
+            for face, crop, probabilities in zip(found, crops, self.classify(crops), strict=True)
+        ]
+
+    def recognize_crops(self, pictures: Sequence[PictureLike]) -> list[Face]:
+        """Name the expressions on pictures that are face crops already, of any size, without looking for faces.
+
+        Returns:
+            A face for each picture, which fills it; its ``detection`` and ``landmarks`` are nan.
+
+        Raises:
+            UserError: If one cannot be read.
+        """
+        read = [as_picture(picture) for picture in pictures]
+        nowhere = np.full((5, 2), np.nan)
+        found = [Detection((0.0, 0.0, float(p.width), float(p.height)), float("nan"), nowhere) for p in read]
+        return self.name_crops(found, [shrink(picture) for picture in read])
 
     def classify(self, faces: Sequence[PictureLike]) -> NDArray[np.float64]:
         """Classify pictures that are face crops already, framed as training had them, of any size.

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_lightning.faces import Square, crop, largest_face, square_of_box, square_of_eyes
+from fer_lightning.faces import (
+    Detection,
+    FaceDetector,
+    Square,
+    crop,
+    cut_face,
+    largest_face,
+    square_of_box,
+    square_of_eyes,
+)
 
 
 def test_the_crop_of_a_box_is_a_little_lower_than_it_and_shares_its_centre() -> None:
@@ -100,3 +109,56 @@ def test_of_two_faces_the_larger_is_taken() -> None:
 def test_no_face_is_found_where_there_is_none() -> None:
     assert largest_face(Image.new("L", (200, 200), 128)) is None
     assert largest_face(photograph().resize((39, 39))) is None  # too small for the detector, which would raise
+
+
+def detection(roll: float) -> Detection:
+    """A face in a box of 100 x 120 around (200, 150), tilted clockwise by so many degrees."""
+    reach = 22 * np.array([np.cos(np.radians(roll)), np.sin(np.radians(roll))])
+    eyes = np.array([[200.0, 137.0], [200.0, 137.0]]) + np.outer([-1, 1], reach)
+    return Detection((150.0, 90.0, 250.0, 210.0), 0.99, np.vstack([eyes, np.zeros((3, 2))]))
+
+
+@pytest.mark.parametrize("roll", [-170, -90, -30, -15, 0, 10, 45])
+def test_the_roll_is_that_of_the_line_of_the_eyes(roll: float) -> None:
+    assert detection(roll).roll == pytest.approx(roll)
+
+
+def stripe(roll: float) -> Image.Image:
+    """A white line through (200, 150), tilted clockwise by so many degrees."""
+    y, x = np.mgrid[:300, :400] - np.array([150, 200])[:, None, None]
+    angle = np.radians(roll)
+    return Image.fromarray((np.abs(y * np.cos(angle) - x * np.sin(angle)) < 4).astype(np.uint8) * 255)
+
+
+@pytest.mark.parametrize(("roll", "left"), [(-40, -15), (-15, -15), (-7, -7), (0, 0), (14, 14), (16, 15), (60, 15)])
+def test_only_what_training_never_saw_of_a_tilt_is_turned_back(roll: float, left: float) -> None:
+    light = cut_face(stripe(roll), detection(roll)).astype(float)
+    y, x = np.mgrid[:48, :48] - 23.5
+    moments = (light * x * x).sum(), (light * x * y).sum(), (light * y * y).sum()
+    tilt = np.degrees(np.arctan2(2 * moments[1], moments[0] - moments[2]) / 2)
+    assert tilt == pytest.approx(left, abs=1)
+
+
+def test_a_face_that_is_turned_back_keeps_its_middle_its_size_and_its_border() -> None:
+    picture = Image.new("L", (400, 300), 255)
+    picture.paste(0, (190, 140, 210, 160))
+    cut = cut_face(picture, detection(40.0))
+    dark = 255 - cut.astype(float)
+    middles = np.arange(48) + 0.5
+    assert [dark.sum(0) @ middles / dark.sum(), dark.sum(1) @ middles / dark.sum()] == pytest.approx([24, 24], abs=0.5)
+    assert dark.sum() / 255 == pytest.approx(20 * 20 * (48 / (0.95 * 120)) ** 2, rel=0.05)
+    assert cut[[0, 0, -1, -1], [0, -1, 0, -1]].tolist() == [255] * 4
+
+
+def test_a_detector_takes_grey_and_tiny_and_long_pictures() -> None:
+    detect = FaceDetector()
+    assert len(detect(photograph().convert("L"))) == 1
+    for size in ((1, 1), (39, 600), (40, 40), (4000, 41), (20_000, 300)):
+        assert detect(Image.new("RGB", size, "grey")) == []
+
+
+def test_boxes_of_a_large_picture_are_in_its_own_pixels() -> None:
+    (small,) = FaceDetector()(photograph())
+    (large,) = FaceDetector(smallest=160, working_side=300)(photograph().resize((1024, 1200)))
+    assert large.box == pytest.approx([4 * edge for edge in small.box], abs=12)  # 3 of the pixels that were searched
+    np.testing.assert_allclose(large.landmarks, 4 * small.landmarks, atol=12)

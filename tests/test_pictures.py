@@ -1,16 +1,19 @@
 """Picture files of every kind come out as 8-bit grey or colour, the right way up, or with one line."""
 
+import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.features
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from fer_lightning.errors import UserError
-from fer_lightning.pictures import is_picture, open_picture
+from fer_lightning.pictures import as_picture, is_picture, open_picture
 
 
 def opened(picture: Image.Image, path: Path, **options: Any) -> NDArray[np.uint8]:
@@ -146,5 +149,125 @@ def test_a_picture_bomb_is_not_opened(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_pictures_are_told_by_their_names() -> None:
-    names = ["a.png", "b.JPG", "c.jpeg", "._a.png", ".b.png", "Thumbs.db", "labels.csv", "png"]
-    assert [name for name in names if is_picture(Path(name))] == ["a.png", "b.JPG", "c.jpeg"]
+    names = ["a.png", "b.JPG", "c.jpeg", "d.heic", "._a.png", ".b.png", "Thumbs.db", "labels.csv", "png"]
+    assert [name for name in names if is_picture(Path(name))] == ["a.png", "b.JPG", "c.jpeg", "d.heic"]
+
+
+def shades() -> Image.Image:
+    return Image.fromarray(np.arange(0, 192, dtype=np.uint8).reshape(8, 24).repeat(4, 0))
+
+
+@pytest.mark.skipif(not PIL.features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif_is_read(tmp_path: Path) -> None:
+    found = opened(shades().convert("RGB"), tmp_path / "a.avif", quality=100)
+    assert np.abs(found[..., 1].astype(int) - np.asarray(shades())).max() < 6
+
+
+def test_avif_that_pillow_cannot_read_gets_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PIL.features, "check", lambda feature: False)
+    with pytest.raises(
+        UserError, match="the picture: an AVIF picture needs a newer Pillow; run: pip install -U pillow"
+    ):
+        as_picture(b"\0\0\0\x1cftypavif and more")
+
+
+def test_heic_is_read_where_its_reader_is(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(shades().convert("RGB")).save(tmp_path / "a.heic", quality=100)
+    found = np.asarray(open_picture(tmp_path / "a.heic"))
+    assert np.abs(found[..., 1].astype(int) - np.asarray(shades())).max() < 6
+    assert as_picture((tmp_path / "a.heic").read_bytes()).size == (24, 32)
+
+
+def test_heic_without_its_reader_gets_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x1cftypheic and more")
+    with pytest.raises(UserError, match=r"a\.heic: a HEIC picture needs pillow-heif; run: pip install pillow-heif$"):
+        open_picture(tmp_path / "a.heic")
+
+
+# What as_picture takes besides files
+
+
+def in_memory() -> dict[str, Any]:
+    """One picture, two columns of black and white, in every form."""
+    grey = np.array([[0, 255], [0, 255]], np.uint8)
+    colour = np.stack([grey] * 3, -1)
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "PNG")
+    return {
+        "bytes": buffer.getvalue(),
+        "Pillow": Image.fromarray(grey),
+        "Pillow, one bit": Image.fromarray(grey).convert("1"),
+        "uint8": grey,
+        "uint8 with a channel": grey[..., None],
+        "uint16": grey.astype(np.uint16) * 257,
+        "bool": grey > 0,
+        "float32": grey.astype(np.float32) / 255,
+        "float64 colour": colour / 255,
+        "RGB": colour,
+        "RGBA": np.dstack([colour, np.full((2, 2), 255, np.uint8)]),
+        "not contiguous": np.repeat(grey, 2, 1)[:, ::2],
+        "Fortran order": np.asfortranarray(colour),
+    }
+
+
+@pytest.mark.parametrize("form", in_memory())
+def test_every_form_of_a_picture_is_taken(form: str) -> None:
+    found = as_picture(in_memory()[form])
+    assert found.mode in ("L", "RGB")
+    assert np.asarray(found.convert("L")).tolist() == [[0, 255], [0, 255]]
+
+
+def test_colours_of_an_array_are_red_green_blue() -> None:
+    assert as_picture(np.array([[[255, 0, 0]]], np.uint8)).getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_transparency_of_an_array_lies_on_white() -> None:
+    assert as_picture(np.array([[[200, 0, 0, 0]]], np.uint8)).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_pillow_image_is_turned_as_its_camera_noted() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    buffer = io.BytesIO()
+    shades().save(buffer, "PNG", exif=exif)
+    assert as_picture(Image.open(buffer)).size == as_picture(buffer.getvalue()).size == (32, 24)
+
+
+def test_the_source_is_left_as_it_was() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    before = picture.copy()
+    drawn_on = as_picture(picture)
+    drawn_on.paste(0, (0, 0, 8, 8))
+    assert np.array_equal(picture, before)
+
+
+NO_PICTURES: dict[str, NDArray[Any]] = {
+    "flat": np.zeros(5, np.uint8),
+    "two channels": np.zeros((5, 5, 2), np.uint8),
+    "channels first": np.zeros((3, 50, 50), np.uint8),
+    "a batch": np.zeros((2, 5, 5, 3), np.uint8),
+    "empty": np.zeros((0, 5), np.uint8),
+    "int64": np.zeros((5, 5), np.int64),
+    "floats to 255": np.full((5, 5), 255.0),
+    "not a number": np.full((5, 5), np.nan),
+}
+
+
+@pytest.mark.parametrize("name", NO_PICTURES)
+def test_an_array_that_is_no_picture_is_told_in_one_line(name: str) -> None:
+    with pytest.raises(UserError, match=r"^an array of .* is no picture; need "):
+        as_picture(NO_PICTURES[name])
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff\xe0 half a JPEG", b"GIF89a"])
+def test_bytes_that_are_no_picture_are_told_in_one_line(content: bytes) -> None:
+    with pytest.raises(UserError, match=r"^the picture: unreadable picture \(.*\); replace or remove it$"):
+        as_picture(content)
+
+
+def test_a_pillow_image_that_is_cut_off_is_told_in_one_line(tmp_path: Path) -> None:
+    cut(tmp_path / "a.png")
+    with pytest.raises(UserError, match="the picture: unreadable picture"):
+        as_picture(Image.open(tmp_path / "a.png"))

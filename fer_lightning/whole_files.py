@@ -1,0 +1,35 @@
+"""A file appears whole or not at all: it grows under another name in its own folder, and is renamed at the end."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fer_lightning.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a name to write to, with the same ending; it becomes ``path`` when the block ends, and goes if it fails.
+
+    Args:
+        path: The file to make or to replace; its folder is made if it is not there.
+
+    Raises:
+        UserError: If the folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o644)  # mkstemp's 0600 would keep other readers of a shared folder out
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,212 @@
+"""The Recognizer: one preprocessing with training, batches that change nothing, any source, any classes."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+
+from fer_lightning import checkpoint
+from fer_lightning.cli import main
+from fer_lightning.data.datamodule import ExpressionDataModule
+from fer_lightning.errors import UserError
+from fer_lightning.models import build_network
+from fer_lightning.recognizer import Face, Recognizer
+from tests import fakes, films
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
+    return Recognizer.from_checkpoint(fakes.write_checkpoint(tmp_path_factory.mktemp("fresh") / "fresh.safetensors"))
+
+
+def astronaut() -> Image.Image:
+    return Image.fromarray(data.astronaut())
+
+
+def same(one: Face, other: Face) -> None:
+    assert one.box == pytest.approx(other.box, abs=1e-3)
+    np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+    np.testing.assert_allclose(one.landmarks, other.landmarks, atol=1e-3)
+    assert np.array_equal(one.crop, other.crop)
+
+
+def test_a_face_has_all_that_is_promised(recognizer: Recognizer) -> None:
+    (face,) = recognizer.recognize(astronaut())
+    left, top, right, bottom = face.box
+    assert face.detection > 0.99
+    assert face.landmarks.shape == (5, 2)
+    assert ((face.landmarks > (left, top)) & (face.landmarks < (right, bottom))).all()
+    assert face.classes == recognizer.classes == tuple(recognizer.card["classes"])
+    assert face.probabilities.dtype == np.float64
+    assert face.probabilities.sum() == pytest.approx(1, abs=1e-12)
+    assert face.label == face.classes[int(face.probabilities.argmax())]
+    assert face.confidence == face.probabilities.max()
+    assert face.crop.shape == (48, 48)
+    assert face.crop.dtype == np.uint8
+
+
+def test_probabilities_are_the_networks_own_of_the_crop(recognizer: Recognizer) -> None:
+    (face,) = recognizer.recognize(astronaut())
+    crop = torch.from_numpy(face.crop.copy())[None, None] / 255
+    with torch.inference_mode():
+        expected = recognizer._network(crop).double().softmax(1)[0]
+    np.testing.assert_allclose(face.probabilities, expected.numpy(), atol=1e-6)
+
+
+def test_a_batch_gives_what_single_pictures_give(recognizer: Recognizer) -> None:
+    both = films.scene((films.astronaut(), (90, 120)), (films.hopper(), (230, 120)))
+    pictures = [astronaut(), Image.new("RGB", (90, 80)), both, astronaut().convert("L").resize((300, 300))]
+    batch = recognizer.recognize_batch(pictures)
+    assert [len(faces) for faces in batch] == [1, 0, 2, 1]
+    for picture, faces in zip(pictures, batch, strict=True):
+        for face, alone in zip(faces, recognizer.recognize(picture), strict=True):
+            same(face, alone)
+
+
+def test_all_faces_of_all_pictures_take_one_forward_pass(recognizer: Recognizer) -> None:
+    sizes = []
+    hook = recognizer._network.register_forward_hook(lambda net, args, out: sizes.append(len(out)))
+    both = films.scene((films.astronaut(), (90, 120)), (films.hopper(), (230, 120)))
+    recognizer.recognize_batch([astronaut(), both, Image.new("L", (50, 50))])
+    hook.remove()
+    assert sizes == [3]
+
+
+def test_the_largest_face_comes_first(recognizer: Recognizer) -> None:
+    scene = films.scene((films.astronaut(90), (80, 120)), (films.hopper(160), (220, 120)))
+    heights = [face.box[3] - face.box[1] for face in recognizer.recognize(scene)]
+    assert len(heights) == 2
+    assert heights[0] > heights[1]
+
+
+def test_no_pictures_and_no_faces_are_no_mistake(recognizer: Recognizer) -> None:
+    assert recognizer.recognize_batch([]) == []
+    assert recognizer.recognize(Image.new("RGB", (300, 200), "grey")) == []
+    assert recognizer.recognize(Image.new("RGB", (3, 2))) == []
+    assert recognizer.classify([]).shape == (0, 7)
+    assert recognizer.recognize_crops([]) == []
+
+
+def sources(folder: Path) -> dict[str, Any]:
+    picture = astronaut()
+    picture.save(folder / "a.png")
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    array = np.asarray(picture)
+    return {
+        "text": str(folder / "a.png"),
+        "path": folder / "a.png",
+        "bytes": buffer.getvalue(),
+        "array": array,
+        "RGBA array": np.dstack([array, np.full((512, 512), 255, np.uint8)]),
+        "float array": array / 255,
+        "16-bit array": array[..., 0].astype(np.uint16) * 257,
+        "grey array": array[..., 0],
+        "grey with a channel": array[..., :1],
+        "reversed array": array[:, ::-1][:, ::-1],
+    }
+
+
+def test_every_source_of_one_picture_gives_one_result(recognizer: Recognizer, tmp_path: Path) -> None:
+    colour, grey = recognizer.recognize_batch([astronaut(), np.asarray(astronaut())[..., 0]])
+    for name, source in sources(tmp_path).items():
+        (face,) = recognizer.recognize(source)
+        same(face, (grey if "grey" in name or "16" in name else colour)[0])
+
+
+def test_a_turned_photo_is_upright_before_it_is_searched(recognizer: Recognizer, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    astronaut().transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    same(recognizer.recognize(tmp_path / "turned.png")[0], recognizer.recognize(astronaut())[0])
+
+
+def test_what_cannot_be_read_is_a_users_mistake(recognizer: Recognizer, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such picture"):
+        recognizer.recognize(tmp_path / "none.png")
+    with pytest.raises(UserError, match="the picture: unreadable"):
+        recognizer.recognize(b"no picture")
+
+
+def test_large_pictures_are_searched_small_and_answered_in_their_own_pixels(tmp_path: Path) -> None:
+    path = fakes.write_checkpoint(tmp_path / "a.safetensors")
+    coarse, fine = Recognizer.from_checkpoint(path, working_side=512), Recognizer.from_checkpoint(path)
+    large = astronaut().resize((2048, 2048))
+    (face,) = coarse.recognize(large)
+    assert face.box == pytest.approx([4 * edge for edge in fine.recognize(astronaut())[0].box], abs=12)
+
+
+def test_faces_below_the_floor_are_not_looked_for(tmp_path: Path) -> None:
+    path = fakes.write_checkpoint(tmp_path / "a.safetensors")
+    scene = films.scene((films.astronaut(70), (100, 120)), (films.hopper(200), (220, 120)))  # their boxes: 46 and 154
+    assert len(Recognizer.from_checkpoint(path, smallest_face=30).recognize(scene)) == 2
+    assert len(Recognizer.from_checkpoint(path, smallest_face=120).recognize(scene)) == 1
+
+
+def test_crops_fill_their_pictures(recognizer: Recognizer) -> None:
+    pictures = [fakes.faces([3])[0], Image.fromarray(fakes.faces([2])[0]).resize((100, 130))]
+    faces = recognizer.recognize_crops(pictures)
+    assert [face.box for face in faces] == [(0, 0, 48, 48), (0, 0, 100, 130)]
+    assert np.isnan([faces[0].detection, *faces[0].landmarks.ravel()]).all()
+    np.testing.assert_allclose([face.probabilities for face in faces], recognizer.classify(pictures), atol=1e-6)
+
+
+def test_a_checkpoint_of_other_classes_works(tmp_path: Path) -> None:
+    names = ("joy", "boredom", "wonder", "0")
+    path = tmp_path / "mine.safetensors"
+    checkpoint.save(path, build_network("plain_cnn", 4).eval(), fakes.card("plain_cnn", names))
+    (face,) = Recognizer.from_checkpoint(path).recognize(astronaut())
+    assert face.classes == names
+    assert face.label in names
+    assert face.probabilities.shape == (4,)
+
+
+def probabilities(rows: list[dict[str, Any]], classes: tuple[str, ...]) -> NDArray[np.float64]:
+    return np.array([[float(row[f"p_{name}"]) for name in classes] for row in rows])
+
+
+def test_training_recognizer_and_predict_agree_on_a_face(trained: Path, fer2013: Path, tmp_path: Path) -> None:
+    """The same 49 faces through ``test``, :meth:`Recognizer.classify`, and ``predict`` on their picture files."""
+    run = tmp_path / "runs" / "fer2013-improved_cnn" / "version_0"
+    shutil.copytree(trained, run)
+    best = run / "best.safetensors"
+    assert main(["test", "--ckpt_path", str(best)]) == 0
+    with (run / "test-fer2013" / "predictions.csv").open(newline="") as file:
+        tested = list(csv.DictReader(file))
+    module = ExpressionDataModule(root=str(fer2013))
+    faces = module.faces.faces[module.split.test]
+    recognizer = Recognizer.from_checkpoint(best)
+    expected = probabilities(tested, recognizer.classes)
+    assert np.ptp(expected, axis=0).max() > 0.1  # the faces differ, so agreement means something
+    np.testing.assert_allclose(recognizer.classify(list(faces)), expected, atol=1e-5)
+    for number, face in enumerate(faces):
+        fakes.save(face, tmp_path / "faces" / f"{number:03d}.png")
+    words = ["--detector", "none", "--checkpoint", str(best), "--out", str(tmp_path / "x.json")]
+    assert main(["predict", str(tmp_path / "faces"), *words]) == 0
+    found = json.loads((tmp_path / "x.json").read_text())["records"]
+    np.testing.assert_allclose(probabilities(found, recognizer.classes), expected, atol=1e-5)
+    assert [row["label"] for row in found] == [row["predicted"] for row in tested]
+
+
+_SERVE = """
+import sys
+import fer_lightning.recognizer
+heavy = "lightning torchmetrics albumentations gradio matplotlib sklearn cv2 pandas av pyarrow facenet_pytorch".split()
+print(sorted(set(heavy) & set(sys.modules)))
+"""
+
+
+def test_importing_the_recognizer_loads_none_of_what_it_does_not_need() -> None:
+    done = subprocess.run([sys.executable, "-c", _SERVE], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
