@@ -42,13 +42,17 @@ def show_scores(found: dict[str, Any], title: str, console: Console) -> None:
         console: Where.
     """
     console.print(per_class_table(found, title))
+    console.print(score_line(found), highlight=False, soft_wrap=True)
+
+
+def score_line(found: dict[str, Any]) -> str:
+    """Return what ``scores.score`` found on all classes together, as a line to read."""
     low, high = found["accuracy_interval"]
     low_f1, high_f1 = found["macro_f1_interval"]
-    line = (
+    return (
         f"accuracy {found['accuracy']:.2%} (95 % interval {low:.1%} to {high:.1%}), "
         f"macro-F1 {found['macro_f1']:.3f} ({low_f1:.3f} to {high_f1:.3f}), ECE {found['ece']:.3f}, n = {found['n']:,}"
     )
-    console.print(line, highlight=False, soft_wrap=True)
 
 
 def write_report(folder: Path, report: dict[str, Any], predictions: Sequence[Sequence[Any]]) -> list[Path]:
