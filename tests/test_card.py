@@ -90,7 +90,7 @@ _WITHOUT_TORCH = """
 import sys
 from fer_lightning.cli import main
 code = main(["card", sys.argv[1], *sys.argv[2:]])
-heavy = {"torch", "lightning", "torchmetrics", "albumentations", "matplotlib", "sklearn", "numpy"} & set(sys.modules)
+heavy = {"torch", "lightning", "torchmetrics", "albumentations", "matplotlib", "sklearn"} & set(sys.modules)
 assert not heavy, heavy
 sys.exit(code)
 """
@@ -122,3 +122,11 @@ def test_markdown_tells_the_same_for_a_model_hub(file: Path, capsys: pytest.Capt
     happy = checkpoint.read_card(file)["scores"]["PublicTest"]["per_class"]["happy"]
     rates = " | ".join(f"{happy[kind]:.3f}" for kind in ("precision", "recall", "f1"))
     assert f"| happy | {rates} | {happy['support']} |" in lines
+
+
+def test_a_changed_card_is_not_shown(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    boast = tmp_path / "boast.safetensors"
+    boast.write_bytes(file.read_bytes().replace(b'accuracy\\": 0.9', b'accuracy\\": 1.0'))
+    assert boast.read_bytes() != file.read_bytes()
+    assert main(["card", str(boast)]) == 2
+    assert "changed after it was written" in capsys.readouterr().err
