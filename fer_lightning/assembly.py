@@ -15,7 +15,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from fer_lightning import runs
+from fer_lightning import options, runs
 from fer_lightning.callbacks import callbacks
 from fer_lightning.data.datamodule import ExpressionDataModule
 from fer_lightning.data.sources import recognise
@@ -24,6 +24,7 @@ from fer_lightning.task import ExpressionTask
 
 RUNS = "runs"
 _EPOCHS, _EPOCHS_OF_DRAWINGS = 30, 12
+_LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "NoneType": "null", "str": "text"}
 _TRAINER_DEFAULTS: dict[str, Any] = {
     "default_root_dir": RUNS,
@@ -65,6 +66,7 @@ class Assembly(LightningCLI):
             UserError: If an option or the data cannot be used.
         """
         self.fitting = fitting
+        self.given = {name: value or "" for name, value in options.pairs(args)}
         self.resume = resume
         self.base = self.run = Path(RUNS)
         self.name = ""
@@ -94,9 +96,15 @@ class Assembly(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Choose the length of a training, and what it goes on from."""
+        trainer = self.config["trainer"]
+        for name in _LIMITS:
+            if self.given.get(f"trainer.{name}", "").isdecimal():  # the parser makes a share of it: 1 means one batch
+                trainer[name] = int(self.given[f"trainer.{name}"])
+        if self.config["patience"] < 0:
+            raise UserError(f"--patience {self.config['patience']}: need 0 (never stop early) or a number of epochs")
         if not self.fitting:
             return
-        trainer, data = self.config["trainer"], self.config["data"]
+        data = self.config["data"]
         source = recognise(data["source"], Path(data["root"]).expanduser() if data["root"] else None)
         if trainer["overfit_batches"]:
             raise UserError("--trainer.overfit_batches: not supported here; use --trainer.limit_train_batches")
@@ -127,7 +135,7 @@ class Assembly(LightningCLI):
             kwargs["enable_checkpointing"] = False
         try:
             return super().instantiate_trainer(**kwargs)
-        except (MisconfigurationException, ValueError) as error:
+        except (MisconfigurationException, ValueError, TypeError) as error:
             runs.leave_run(self.run)
             raise UserError(f"--trainer: {_one_line(str(error))}") from None
 
@@ -159,6 +167,8 @@ def _one_line_mistakes() -> Iterator[None]:
     except Exception as error:
         if mistake := _users_mistake(error):
             raise mistake from None
+        if "is not in bounds" in str(error):  # what Lightning says of a seed
+            raise UserError(f"--seed_everything: {_one_line(str(error))}") from None
         raise
 
 

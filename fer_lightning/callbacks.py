@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 CHOSEN_BY = "val/macro_f1"
 _COLUMNS = ("epoch", "learning_rate", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/macro_f1")
+_HISTORY = "history.csv"
 _ALL = (*_COLUMNS, "val/ece", "seconds", "images_per_second")
 
 
@@ -86,7 +87,7 @@ def callbacks(run: Path, patience: int) -> list[Callback]:
     folder = run / "checkpoints"
     common: dict[str, Any] = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
     found: list[Callback] = [
-        History(run / "history.csv"),
+        History(run / _HISTORY),
         ModelCheckpoint(**common, filename="best", monitor=CHOSEN_BY, mode="max"),
         ModelCheckpoint(**common, filename="last", monitor=None, save_on_train_epoch_end=True),
     ]
@@ -95,6 +96,12 @@ def callbacks(run: Path, patience: int) -> list[Callback]:
     if sys.stdout.isatty():
         found.append(RichProgressBar())
     return found
+
+
+def so_far(run: Path) -> tuple[int, float]:
+    """Return the epochs that a run has had, in all its sessions, and the seconds that they took."""
+    rows = _read(run / _HISTORY)
+    return len(rows), round(sum(float(row["seconds"]) for row in rows), 1)
 
 
 def _clock(seconds: float) -> str:

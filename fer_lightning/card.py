@@ -89,9 +89,35 @@ def show(card: dict[str, Any], console: "Console") -> None:
     """Print a card for people."""
     from fer_lightning.results import show_scores
 
+    for name, text in _facts(card):
+        console.print(f"[bold]{name}[/bold]: {_plain(text)}", highlight=False, soft_wrap=False)
+    for part, found in card["scores"].items():
+        show_scores(found, part, console)
+
+
+def markdown(card: dict[str, Any], name: str) -> str:
+    """Return a card as Markdown, for a README or a model hub.
+
+    Args:
+        card: The card.
+        name: What stands above, the name of the checkpoint.
+    """
+    from fer_lightning.results import score_line
+
+    lines = [f"## {name}", "", *(f"- **{fact}**: {text}" for fact, text in _facts(card))]
+    for part, found in card["scores"].items():
+        lines += ["", f"{part}: {score_line(found)}", "", "| class | precision | recall | F1 | support |"]
+        lines.append("|---|---:|---:|---:|---:|")
+        for label, row in found["per_class"].items():
+            rates = " | ".join(f"{row[kind]:.3f}" for kind in ("precision", "recall", "f1"))
+            lines.append(f"| {label} | {rates} | {row['support']:,} |")
+    return "\n".join(lines)
+
+
+def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
     training, data = card["training"], card["data"]
     options = "".join(f", {name} {value}" for name, value in card["network"]["options"].items())
-    lines = [
+    return [
         ("network", f"{card['network']['name']}{options}"),
         ("cost", f"{card['parameters']:,} parameters, {card['multiply_adds']:,} multiply-adds a face"),
         ("classes", ", ".join(card["classes"])),
@@ -109,10 +135,6 @@ def show(card: dict[str, Any], console: "Console") -> None:
         ("limits", LIMITS),
         ("licences", LICENCES),
     ]
-    for name, text in lines:
-        console.print(f"[bold]{name}[/bold]: {_plain(text)}", highlight=False, soft_wrap=False)
-    for part, found in card["scores"].items():
-        show_scores(found, part, console)
 
 
 def leakage_lines(data: dict[str, Any]) -> list[str]:

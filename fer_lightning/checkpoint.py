@@ -9,23 +9,52 @@ import json
 import os
 import pickle
 import struct
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fer_lightning.errors import UserError
+from fer_lightning.whole_files import replacing
 
 if TYPE_CHECKING:  # torch costs seconds; reading a card needs none of it
+    import numpy as np
     from torch import Tensor, nn
 
 FORMAT = 1
 """Version of the card and of the file around it; a reader refuses what is newer than it knows."""
 
 _KEY = "fer_lightning"
+_BESIDE = Path(__file__).resolve().parents[1] / "checkpoints"
 _LARGEST_HEADER = 16 << 20
-_NEEDED = ("network", "parameters", "classes", "preprocessing", "data", "training", "environment", "scores")
 Card = dict[str, Any]
+_LEAKS = {"rows": int, "identical": int, "near_identical": int, "shared_subjects": int | None}
+_NEEDED = {  # what the readers of a card rely on
+    "network": {"name": str, "options": dict},
+    "parameters": int,
+    "multiply_adds": int,
+    "classes": list,
+    "preprocessing": str,
+    "data": {
+        "source": str,
+        "fingerprint": str,
+        "split": str,
+        "rows": dict,
+        "dropped": dict,
+        "leakage": {"validation": _LEAKS, "test": _LEAKS},
+    },
+    "training": {"command": str, "config": {"data": dict, "model": dict}, "chosen_by": str, "device": str},
+    "environment": {"processor": str, "accelerators": list, "system": str, "python": str, "versions": dict},
+    "scores": dict,
+}
+_SCORES = {
+    "n": int,
+    "accuracy": float,
+    "accuracy_interval": list,
+    "macro_f1": float,
+    "macro_f1_interval": list,
+    "ece": float,
+    "per_class": dict,
+}
 
 
 class Loaded(NamedTuple):
@@ -37,9 +66,8 @@ class Loaded(NamedTuple):
 
 def shipped() -> list[Path]:
     """Return the checkpoints in ``./checkpoints`` and beside the package, sorted by name; of two alike the first."""
-    folders = (Path("checkpoints"), Path(__file__).resolve().parents[1] / "checkpoints")
     found: dict[str, Path] = {}
-    for folder in folders:
+    for folder in (Path("checkpoints"), _BESIDE):
         for file in sorted(folder.glob("*.safetensors")):
             found.setdefault(file.stem, file)
     return [found[name] for name in sorted(found)]
@@ -85,17 +113,10 @@ def save(path: Path, network: "nn.Module", card: Card) -> None:
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     text = json.dumps(card)
-    header = {_KEY: str(FORMAT), "card": text, "sha256": _seal(text, tensors)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
+    seal = _seal(text, {name: value.numpy() for name, value in tensors.items()})
+    header = {_KEY: str(FORMAT), "card": text, "sha256": seal}
+    with replacing(path) as part:
         save_file(tensors, part, metadata=header)
-        os.chmod(part, 0o644)  # mkstemp's own 0600 would keep a shared folder's other readers out
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
 
 
 def load(path: Path) -> Loaded:
@@ -113,21 +134,23 @@ def load(path: Path) -> Loaded:
         prefix = "net."
         tensors = {name[len(prefix) :]: t for name, t in content["state_dict"].items() if str(name).startswith(prefix)}
     else:
-        card = read_card(path)
-        tensors = _read_safetensors(path)
+        import torch
+
+        card, arrays = _read_safetensors(path)
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return Loaded(_rebuild(path, card, tensors), card)
 
 
 def read_card(path: Path) -> Card:
-    """Return the card of either file; for ``.safetensors`` nothing but the header is read.
+    """Return the card of either file; that of a ``.safetensors`` file is checked against its seal, without torch.
 
     Raises:
-        UserError: If the file is missing, foreign, damaged, or of a newer version.
+        UserError: If the file is missing, foreign, damaged, changed, or of a newer version.
     """
     if path.suffix == ".ckpt":
         card: Card = _read_ckpt(path)["card"]
         return card
-    return _card_of(path, _header(path))
+    return _read_safetensors(path)[0]
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -157,24 +180,32 @@ def _card_of(path: Path, header: dict[str, str]) -> Card:
 
 def _whole(path: Path, card: Any) -> Card:
     """Return a card that has what its readers rely on."""
-    if not isinstance(card, dict) or any(key not in card for key in _NEEDED):
+    if not _fits(card, _NEEDED) or not all(_fits(found, _SCORES) for found in card["scores"].values()):
         raise UserError(f"{path}: its card is damaged; {_cure()}")
-    return card
+    found: Card = card
+    return found
 
 
-def _read_safetensors(path: Path) -> dict[str, "Tensor"]:
+def _fits(value: Any, shape: Any) -> bool:
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(key in value and _fits(value[key], shape[key]) for key in shape)
+    return isinstance(value, shape)
+
+
+def _read_safetensors(path: Path) -> tuple[Card, dict[str, "np.ndarray[Any, Any]"]]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.numpy import load_file
 
     header = _header(path)
+    card = _card_of(path, header)
     try:
-        tensors = load_file(path)
-        seal = _seal(header["card"], tensors)
-    except (SafetensorError, ValueError, TypeError) as error:
+        arrays = load_file(path)
+        seal = _seal(header["card"], arrays)
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path}: damaged or cut off ({_first_line(error)}); {_cure()}") from None
     if header.get("sha256") != seal:
         raise UserError(f"{path}: changed after it was written (its seal does not fit); {_cure()}")
-    return tensors
+    return card, arrays
 
 
 def _read_ckpt(path: Path) -> dict[str, Any]:
@@ -207,11 +238,11 @@ def _rebuild(path: Path, card: Card, tensors: dict[str, "Tensor"]) -> "nn.Module
     return network.eval()
 
 
-def _seal(text: str, tensors: dict[str, "Tensor"]) -> str:
+def _seal(text: str, arrays: dict[str, "np.ndarray[Any, Any]"]) -> str:
     digest = hashlib.sha256(text.encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}torch.{array.dtype}{array.shape}".encode())
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 

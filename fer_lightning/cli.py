@@ -18,12 +18,14 @@ _USAGE = """usage: python -m fer_lightning VERB [options]
              report.json, scores.csv and a picture of the confusion matrix
   predict    find the faces on photos, folders and films and name their
              expressions: predict INPUT... [--out FILE]
-  card       print what a checkpoint says of itself: card FILE [--json]
+  card       print what a checkpoint says of itself: card FILE
+             [--json | --markdown]
 
 VERB --help lists the options of a verb; --version prints the version.
 """
 _TRAINING = ("fit", "validate", "test")
 _VERBS = (*_TRAINING, "predict", "card")
+_CARD_FORMS = ("--json", "--markdown")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -125,19 +127,22 @@ def _predict(rest: list[str]) -> int:
 
 def _card(rest: list[str]) -> int:
     files = [word for word in rest if not word.startswith("-")]
-    unknown = [word for word in rest if word.startswith("-") and word not in ("--json", "-h", "--help")]
+    unknown = [word for word in rest if word.startswith("-") and word not in (*_CARD_FORMS, "-h", "--help")]
     if unknown:
-        raise UserError(f"{unknown[0]}: no such option; card takes FILE and --json")
+        raise UserError(f"{unknown[0]}: no such option; card takes FILE and {' or '.join(_CARD_FORMS)}")
     if "-h" in rest or "--help" in rest:
-        print("usage: python -m fer_lightning card FILE [--json]")
+        print("usage: python -m fer_lightning card FILE [--json | --markdown]")
         return 0
     if len(files) != 1:
         raise UserError("card takes one FILE, a .safetensors or .ckpt checkpoint")
     from fer_lightning import card, checkpoint
 
-    read = checkpoint.read_card(Path(files[0]))
+    path = Path(files[0])
+    read = checkpoint.read_card(path)
     if "--json" in rest:
         print(card.card_json(read))
+    elif "--markdown" in rest:
+        print(card.markdown(read, path.stem))
     else:
         from rich.console import Console
 

@@ -1,6 +1,5 @@
 """``validate`` and ``test``: the scores of a checkpoint, and the report that ``test`` leaves."""
 
-import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +12,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import nn
 
-from fer_lightning import checkpoint, runs
+from fer_lightning import checkpoint, options, runs
 from fer_lightning.assembly import RUNS, Assembly
 from fer_lightning.card import environment
+from fer_lightning.data.datamodule import ExpressionDataModule
+from fer_lightning.data.folds import Split, make_split
 from fer_lightning.errors import UserError
 from fer_lightning.results import show_scores, write_report
 from fer_lightning.scores import score
 
 Part = Literal["validation", "test"]
-_BASE = "--trainer.default_root_dir"
+_OPTION = {"validation": "val", "test": "test"}
 
 
 class Predictions(NamedTuple):
@@ -54,6 +55,8 @@ def predict_rows(cli: Assembly, network: nn.Module, part: Part) -> Predictions:
         )
     run = trainer.validate if part == "validation" else trainer.test
     run(task, cli.datamodule, verbose=False)
+    if not task.predictions:
+        raise UserError(f"no batch of the {part} rows was scored; leave --trainer.limit_{_OPTION[part]}_batches out")
     rows, labels, probabilities = (torch.cat(column).numpy() for column in zip(*task.predictions, strict=True))
     order = np.argsort(rows)
     return Predictions(probabilities[order], labels[order], rows[order])
@@ -73,7 +76,9 @@ def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: str 
     Raises:
         UserError: If the checkpoint, an option or the data cannot be used.
     """
-    base = next((after for word, after in itertools.pairwise(args) if word == _BASE), RUNS)
+    if given == "last":
+        raise UserError(f"--ckpt_path last: is for fit; give {verb} a file, or nothing for the newest run's best")
+    base = dict(options.pairs(args)).get("trainer.default_root_dir") or RUNS
     path = Path(given).expanduser() if given else runs.best_checkpoint(Path(base))
     loaded = checkpoint.load(path)
     cli = Assembly(["--config", _settings_of(loaded.card), *args], fitting=False)
@@ -92,26 +97,57 @@ def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: str 
 def _report(cli: Assembly, path: Path, card: checkpoint.Card, scores: dict[str, Any], found: Predictions) -> None:
     data = cli.datamodule
     name = data.split.names["test"]
-    alone = data.twin_free()
+    alone = data.twin_free()[np.isin(data.rows("test"), found.rows)]
     if data.faces.roles and not alone.all() and alone.any():  # official parts have twins, folds by picture have none
         part = f"{name} twin-free"
         scores[part] = score(found.probabilities[alone], found.labels[alone], card["classes"])
         accuracy, n = scores[part]["accuracy"], scores[part]["n"]
         print(f"{part}: accuracy {accuracy:.2%}, macro-F1 {scores[part]['macro_f1']:.3f}, n = {n:,}")
-    summary = data.summary()
+    trained = _trained_split(card, data)
     report = {
         "checkpoint": str(path),
         "network": card["network"]["name"],
         "parameters": card["parameters"],
         "classes": card["classes"],
-        "data": summary,
+        "data": {**data.summary(), "rows_of_the_training": _seen(trained, found)},
         "scores": scores,
         "environment": environment(),
     }
     folder = (runs.run_of(path) or Path(cli.trainer.default_root_dir) / path.stem) / f"test-{data.faces.source}"
     files = write_report(folder, report, _table(cli, card, found))
     print(f"written to {folder}: " + ", ".join(file.name for file in files))
-    _compare(path, card, summary, scores)
+    seen = report["data"]["rows_of_the_training"]
+    if seen and (seen["trained"] or seen["chose"]):
+        print(
+            f"of these {len(found.rows):,} rows the network was trained on {seen['trained']:,} and chosen by "
+            f"{seen['chose']:,}: this is no score on unseen faces"
+        )
+    if trained is not None and np.array_equal(trained.test, found.rows):
+        _compare(path, card, scores)
+    else:
+        print("the card is about other rows, or about more of them, so it stays as it is")
+
+
+def _trained_split(card: checkpoint.Card, data: ExpressionDataModule) -> Split | None:
+    """Return how the rows were split when the checkpoint was trained; None if these are other data."""
+    if card["data"]["fingerprint"] != data.faces.fingerprint:
+        return None
+    was = card["training"]["config"]["data"]
+    try:
+        chosen = [was[key] for key in ("split", "folds", "fold", "split_seed", "drop_leaks")]
+    except KeyError:
+        return None
+    return make_split(data.faces, *chosen)
+
+
+def _seen(trained: Split | None, found: Predictions) -> dict[str, int] | None:
+    """Count the scored rows that trained the checkpoint, and those that chose it; None if these are other data."""
+    if trained is None:
+        return None
+    return {
+        "trained": int(np.isin(found.rows, trained.train).sum()),
+        "chose": int(np.isin(found.rows, trained.validation).sum()),
+    }
 
 
 def _table(cli: Assembly, card: checkpoint.Card, found: Predictions) -> list[Sequence[Any]]:
@@ -127,12 +163,8 @@ def _table(cli: Assembly, card: checkpoint.Card, found: Predictions) -> list[Seq
     ]
 
 
-def _compare(path: Path, card: checkpoint.Card, data: dict[str, Any], scores: dict[str, Any]) -> None:
+def _compare(path: Path, card: checkpoint.Card, scores: dict[str, Any]) -> None:
     """Say whether the card's figures were reproduced; figures that it lacks are added to it."""
-    same_rows = all(card["data"][key] == data[key] for key in ("fingerprint", "split"))
-    if not same_rows:
-        print("the card is about other rows, so it stays as it is")
-        return
     for part, found in scores.items():
         if part not in card["scores"]:
             card["scores"][part] = found

@@ -81,7 +81,7 @@ def check(args: Sequence[str]) -> None:
     Raises:
         UserError: With the nearest names, or the choices.
     """
-    for name, value in _pairs(args):
+    for name, value in pairs(args):
         group, dot, _ = name.partition(".")
         if (not dot and name not in _PLAIN and name not in _CLASSES) or (dot and group not in _CLASSES):
             raise UserError(f"--{name}: no such option; {_nearest(name)}")
@@ -125,8 +125,8 @@ def _entry(head: str, text: str) -> list[str]:
     return [f"  {head}", *textwrap.wrap(text, 80, initial_indent=indent, subsequent_indent=indent)]
 
 
-def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each long option with its value, which follows ``=`` or stands next."""
+def pairs(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield the name of each long option with its value, which follows ``=`` or stands next."""
     for place, word in enumerate(args):
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")

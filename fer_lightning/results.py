@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from fer_lightning.whole_files import replacing
 
 FORMAT = "fer_lightning report 1"
 
@@ -42,13 +42,17 @@ def show_scores(found: dict[str, Any], title: str, console: Console) -> None:
         console: Where.
     """
     console.print(per_class_table(found, title))
+    console.print(score_line(found), highlight=False, soft_wrap=True)
+
+
+def score_line(found: dict[str, Any]) -> str:
+    """Return what ``scores.score`` found on all classes together, as a line to read."""
     low, high = found["accuracy_interval"]
     low_f1, high_f1 = found["macro_f1_interval"]
-    line = (
+    return (
         f"accuracy {found['accuracy']:.2%} (95 % interval {low:.1%} to {high:.1%}), "
         f"macro-F1 {found['macro_f1']:.3f} ({low_f1:.3f} to {high_f1:.3f}), ECE {found['ece']:.3f}, n = {found['n']:,}"
     )
-    console.print(line, highlight=False, soft_wrap=True)
 
 
 def write_report(folder: Path, report: dict[str, Any], predictions: Sequence[Sequence[Any]]) -> list[Path]:
@@ -117,13 +121,6 @@ def confusion_picture(confusion: Sequence[Sequence[int]], classes: Sequence[str]
 
 
 def _write(path: Path, content: bytes) -> Path:
-    handle, part = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(part, 0o644)  # mkstemp's 0600 would keep other readers of a shared folder out
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with replacing(path) as part:
+        part.write_bytes(content)
     return path

@@ -4,16 +4,23 @@ import contextlib
 import os
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from fer_lightning.checkpoint import shipped
 from fer_lightning.errors import UserError
 
 _ENV = "FER_LIGHTNING_RUN"  # tells the processes of a distributed run which folder their first one made
+_LOCK = ".lock"
+_locks: dict[Path, FileLock] = {}
 LAST, BEST = "checkpoints/last.ckpt", "best.safetensors"
-SHIPPED = Path("checkpoints")
-"""The folder of the checkpoints that come with the repository, below the working folder."""
 
 
 def new_run(base: Path, name: str) -> Path:
-    """Make and return the folder of a new run, ``base/name/version_<n>``; two at once get two folders."""
+    """Make and return the folder of a new run, ``base/name/version_<n>``; two at once get two folders.
+
+    Raises:
+        UserError: If it cannot be made.
+    """
     if inherited := os.environ.get(_ENV):
         return Path(inherited)
     number = max((_number(run) for run in _versions(base / name)), default=-1) + 1
@@ -23,12 +30,26 @@ def new_run(base: Path, name: str) -> Path:
             run.mkdir(parents=True)
         except FileExistsError:
             number += 1
+        except OSError as error:
+            reason = f"{error.strerror}; choose another with --trainer.default_root_dir DIR"
+            raise UserError(f"{base}: cannot make a folder for the run there ({reason})") from None
         else:
             return run
 
 
 def share_run(run: Path) -> None:
-    """Let processes that this one starts join the run."""
+    """Take the run for this process and those that it starts, which join it.
+
+    Raises:
+        UserError: If another training is at work in it.
+    """
+    if not os.environ.get(_ENV):
+        lock = FileLock(run / _LOCK)  # the system lifts it when the process ends, however it ends
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(f"{run}: another training is at work in it; wait for its end, or start a new run") from None
+        _locks[run] = lock
     os.environ[_ENV] = str(run)
 
 
@@ -36,6 +57,9 @@ def leave_run(run: Path) -> None:
     """End the sharing, so that a later training of the same process makes a run of its own; an empty run vanishes."""
     os.environ.pop(_ENV, None)
     with contextlib.suppress(OSError):
+        if lock := _locks.pop(run, None):
+            lock.release()
+            (run / _LOCK).unlink(missing_ok=True)
         run.rmdir()
 
 
@@ -68,9 +92,9 @@ def best_checkpoint(base: Path) -> Path:
         UserError: If there is neither.
     """
     found = sorted(base.glob(f"*/version_*/{BEST}"), key=lambda file: file.stat().st_mtime)
-    found = found or sorted(SHIPPED.glob("*.safetensors"), reverse=True)
+    found = found or shipped()[:1]
     if not found:
-        raise UserError(f"no checkpoint below {base} or {SHIPPED}; train one with fit, or give --ckpt_path FILE")
+        raise UserError(f"no checkpoint below {base} or in checkpoints/; train one with fit, or give --ckpt_path FILE")
     return found[-1]
 
 

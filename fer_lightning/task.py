@@ -60,6 +60,9 @@ class ExpressionTask(pl.LightningModule):
         for name, value in (("warmup", warmup), ("label_smoothing", label_smoothing), ("ema_decay", ema_decay)):
             if not 0 <= value < 1:
                 raise UserError(f"--model.{name} {value}: need a number from 0 to below 1")
+        if not 0 < learning_rate < math.inf or not 0 <= weight_decay < math.inf:
+            rates = f"--model.learning_rate {learning_rate} --model.weight_decay {weight_decay}"
+            raise UserError(f"{rates}: need above 0 and at least 0")
         self.classes = tuple(classes)
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.label_smoothing, self.ema_decay, self.seed = label_smoothing, ema_decay, seed

@@ -3,7 +3,6 @@
 import datetime
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rich.console import Console
 
 from fer_lightning import checkpoint, runs
 from fer_lightning.assembly import Assembly
-from fer_lightning.callbacks import CHOSEN_BY
+from fer_lightning.callbacks import CHOSEN_BY, so_far
 from fer_lightning.card import environment, leakage_lines
 from fer_lightning.errors import UserError
 from fer_lightning.evaluation import predict_rows
@@ -25,6 +24,7 @@ _ABOUT_DRAWINGS = (
     "these faces are drawings, to try the tool without a download; for real ones give --data.root PATH "
     "(fer2013.csv, a CK+ tree, a folder of classes or a CSV of your own)"
 )
+_MAY_CHANGE = ("root", "source", "num_workers", "on_bad_row")  # the fingerprint tells whether the data are the same
 
 
 def fit(args: Sequence[str], resume: str | None) -> int:
@@ -41,13 +41,12 @@ def fit(args: Sequence[str], resume: str | None) -> int:
         UserError: If an option, the data or the checkpoint cannot be used.
     """
     cli = Assembly(args, fitting=True, resume=resume)
-    cli.model.card = _card(cli, args)
-    if cli.resume:
-        _must_match(Path(cli.resume), cli.model.card)
-    if cli.trainer.is_global_zero:
-        _introduce(cli)
-    began = time.time()
     try:
+        cli.model.card = _card(cli, args)
+        if cli.resume and _is_finished(cli, Path(cli.resume)):
+            return 0
+        if cli.trainer.is_global_zero:
+            _introduce(cli)
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resume, weights_only=True)
     except SystemExit:  # how Lightning leaves after Ctrl-C
         if cli.trainer.is_global_zero:
@@ -57,7 +56,7 @@ def fit(args: Sequence[str], resume: str | None) -> int:
         runs.leave_run(cli.run)
     _part_company()
     if cli.trainer.is_global_zero:
-        _finish(cli, time.time() - began)
+        _finish(cli)
     return 0
 
 
@@ -68,7 +67,7 @@ def _part_company() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _finish(cli: Assembly, seconds: float) -> None:
+def _finish(cli: Assembly) -> None:
     chosen = cli.run / "checkpoints" / "best.ckpt"
     if not chosen.exists():
         last = cli.run / runs.LAST
@@ -79,7 +78,8 @@ def _finish(cli: Assembly, seconds: float) -> None:
     part = cli.datamodule.split.names["validation"]
     found = predict_rows(cli, best.network, "validation")
     best.card["scores"][part] = score(found.probabilities, found.labels, best.card["classes"])
-    best.card["training"] |= {"epochs": cli.trainer.current_epoch, "seconds": round(seconds, 1)}
+    epochs, seconds = so_far(cli.run)
+    best.card["training"] |= {"epochs": epochs, "seconds": seconds, "resumed": cli.resume is not None}
     file = cli.run / runs.BEST
     checkpoint.save(file, best.network, best.card)
     show_scores(best.card["scores"][part], f"{part}: the rows that chose the checkpoint", Console())
@@ -127,18 +127,39 @@ def _introduce(cli: Assembly) -> None:
     print(f"run: {cli.run}" + (f", resumed from {cli.resume}" if cli.resume else ""), flush=True)
 
 
-def _must_match(resume: Path, card: checkpoint.Card) -> None:
-    """Refuse to go on with other data or another network than the checkpoint's."""
+def _is_finished(cli: Assembly, resume: Path) -> bool:
+    """Refuse to go on otherwise than the training began; return True, and say so, if nothing is left to train."""
     if resume.suffix != ".ckpt":
         raise UserError(f"{resume}: holds no state of a training; resume from a .ckpt file, such as {runs.LAST}")
     before = checkpoint.read_card(resume)
-    for what, old, new in (
-        ("network", before["network"], card["network"]),
-        ("classes", before["classes"], card["classes"]),
-        ("data", before["data"]["fingerprint"][:12], card["data"]["fingerprint"][:12]),
-    ):
-        if old != new:
-            raise UserError(f"{resume}: was trained with {what} {old}, now it is {new}; resume with the same settings")
+    _must_match(resume, before, cli.model.card)
+    done, wanted = before["training"].get("best_epoch", 0), cli.trainer.max_epochs
+    if wanted is None or wanted < 0 or done < wanted:
+        return False
+    file = cli.run / runs.BEST
+    if cli.trainer.is_global_zero:
+        if not file.exists():  # stopped after the last epoch, but before its end
+            _finish(cli)
+        else:
+            print(f"{resume}: has its {done} epochs, nothing is left to train; checkpoint: {file}")
+            print(f"to train longer, give a --trainer.max_epochs above {done}")
+    return True
+
+
+def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> None:
+    compared = [
+        ("network", before["network"], now["network"]),
+        ("classes", before["classes"], now["classes"]),
+        ("data", before["data"]["fingerprint"][:12], now["data"]["fingerprint"][:12]),
+    ]
+    for group in ("model", "data"):
+        old, new = before["training"]["config"][group], now["training"]["config"][group]
+        compared += [(f"--{group}.{key}", old[key], new[key]) for key in old if key in new and key not in _MAY_CHANGE]
+    for what, was, is_now in compared:
+        if was != is_now:
+            raise UserError(
+                f"{resume}: was trained with {what} {was}, now it is {is_now}; resume with the same settings"
+            )
 
 
 def _how_to_go_on(run: Path, args: Sequence[str]) -> str:

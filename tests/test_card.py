@@ -90,7 +90,7 @@ _WITHOUT_TORCH = """
 import sys
 from fer_lightning.cli import main
 code = main(["card", sys.argv[1], *sys.argv[2:]])
-heavy = {"torch", "lightning", "torchmetrics", "albumentations", "matplotlib", "sklearn", "numpy"} & set(sys.modules)
+heavy = {"torch", "lightning", "torchmetrics", "albumentations", "matplotlib", "sklearn"} & set(sys.modules)
 assert not heavy, heavy
 sys.exit(code)
 """
@@ -111,3 +111,22 @@ def test_the_environment_names_what_a_training_ran_on() -> None:
     assert found["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}")
     assert "cores" in found["processor"]
     assert found["git_commit"] is None or len(found["git_commit"].removesuffix("+changes")) == 40
+
+
+def test_markdown_tells_the_same_for_a_model_hub(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, str(file), "--markdown")
+    lines = text.splitlines()
+    assert lines[0] == "## best"
+    assert "- **classes**: angry, disgust, fear, happy, sad, surprise, neutral" in lines
+    assert any(line.startswith("PublicTest: accuracy 90.00% (95 % interval ") for line in lines)
+    happy = checkpoint.read_card(file)["scores"]["PublicTest"]["per_class"]["happy"]
+    rates = " | ".join(f"{happy[kind]:.3f}" for kind in ("precision", "recall", "f1"))
+    assert f"| happy | {rates} | {happy['support']} |" in lines
+
+
+def test_a_changed_card_is_not_shown(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    boast = tmp_path / "boast.safetensors"
+    boast.write_bytes(file.read_bytes().replace(b'accuracy\\": 0.9', b'accuracy\\": 1.0'))
+    assert boast.read_bytes() != file.read_bytes()
+    assert main(["card", str(boast)]) == 2
+    assert "changed after it was written" in capsys.readouterr().err

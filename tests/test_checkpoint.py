@@ -211,6 +211,15 @@ CKPT_CASES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "tensor": (lambda file: torch.save(torch.ones(3), file), "but none of fer_lightning's"),
     "no weights": (lambda file: torch.save(card_and(state_dict=[]), file), "but none of fer_lightning's"),
     "poor card": (lambda file: torch.save(card_and(card={"format": 1}), file), "its card is damaged"),
+    "card of other kinds": (lambda file: torch.save(card_and(card={**fakes.card(), "data": []}), file), "card is dam"),
+    "scores of other kinds": (
+        lambda file: torch.save(card_and(card={**fakes.card(), "scores": {"all": 1.0}}), file),
+        "its card is damaged",
+    ),
+    "no config": (
+        lambda file: torch.save(card_and(card={**fakes.card(), "training": {"command": "fit"}}), file),
+        "its card is damaged",
+    ),
     "other weights": (lambda file: torch.save(card_and(), file), "its weights do not fit its card"),
     "newer": (lambda file: torch.save(card_and(card={**fakes.card(), "format": 9}), file), "format 9, .* update"),
     "cut off": (lambda file: file.write_bytes(zipped(card_and())[:-200]), "damaged or no checkpoint at all"),

@@ -159,6 +159,7 @@ def test_without_any_checkpoint_it_says_how_to_get_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checkpoint, "_BESIDE", tmp_path / "beside")
     assert main(["test"]) == 2
     assert "train one with fit" in capsys.readouterr().err
 
@@ -205,3 +206,42 @@ def test_two_processes_score_as_one(verb: str, run: Path, fer2013: Path, tmp_pat
     assert card["training"]["device"] == "cpu x 2"
     assert card["scores"]["PublicTest"]["n"] == 49
     assert card["scores"]["PublicTest"]["macro_f1"] == pytest.approx(best, abs=1e-6)  # scored by one process alone
+
+
+def test_rows_of_another_split_are_told_apart_from_unseen_ones(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Folds of a set that was trained on by its official split: most of them are training rows."""
+    before = checkpoint.read_card(run / "best.safetensors")
+    report = scored(run, "--data.split", "random", "--data.folds", "5", "--data.fold", "1")
+    said = capsys.readouterr().out
+    seen = report["data"]["rows_of_the_training"]
+    rows = [int(row["row"]) for row in predictions(run)]
+    parts = ["Training"] * 5 + ["PublicTest", "PrivateTest"]
+    expected = [parts[row // 7 % 7] for row in rows]
+    assert seen == {"trained": expected.count("Training"), "chose": expected.count("PublicTest")}
+    assert f"of these {len(rows)} rows the network was trained on {seen['trained']}" in said
+    assert "so it stays as it is" in said
+    assert checkpoint.read_card(run / "best.safetensors") == before
+
+
+def test_a_part_of_the_rows_never_enters_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"]
+    assert main(["fit", *short, "--trainer.default_root_dir", str(tmp_path)]) == 0
+    file = tmp_path / "sketch-improved_cnn" / "version_0" / "best.safetensors"
+    before = checkpoint.read_card(file)
+    assert main(["test", "--ckpt_path", str(file), "--trainer.limit_test_batches", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "n = 256" in said
+    assert "so it stays as it is" in said
+    assert checkpoint.read_card(file) == before
+    assert main(["test", "--ckpt_path", str(file), "--trainer.limit_test_batches", "0"]) == 2
+    assert "leave --trainer.limit_test_batches out" in capsys.readouterr().err
+
+
+def test_last_is_no_checkpoint_to_score(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", "--ckpt_path", "last"]) == 2
+    assert "--ckpt_path last: is for fit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--trainer.default_root_dir", "{}"], ["--trainer.default_root_dir={}"]])
+def test_runs_kept_elsewhere_are_found(words: list[str], run: Path) -> None:
+    assert main(["validate", *(word.format(run.parents[1]) for word in words)]) == 0

@@ -199,6 +199,13 @@ def test_a_training_that_never_validates_says_where_its_weights_are(
         (["--trainer.overfit_batches", "1"], "use --trainer.limit_train_batches"),
         (["--model.warmup", "2"], "--model.warmup 2.0: need a number from 0 to below 1"),
         (["--model.groups", "5"], "groups"),
+        (["--model.dilation", "0"], "dilation 0 must be 1 or 2"),
+        (["--model.learning_rate", "-1"], "--model.learning_rate -1.0"),
+        (["--model.weight_decay", "-1"], "--model.weight_decay -1.0"),
+        (["--seed_everything", "-3"], "--seed_everything: -3 is not in bounds"),
+        (["--patience", "-2"], "--patience -2: need 0"),
+        (["--trainer.devices", "foo"], "--trainer: "),
+        (["--trainer.default_root_dir", "/proc/nowhere"], "/proc/nowhere: cannot make a folder"),
         (["--data.fold", "5", "--data.split", "random"], "choose from 0 to 4"),
         (["--data.batch_size", "0"], "--data.batch_size 0"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
@@ -215,3 +222,9 @@ def test_a_mistake_gets_one_line_and_leaves_no_run(
     assert said[0].startswith("error: ")
     assert complaint in said[0]
     assert not list(tmp_path.glob("*/version_*"))
+
+
+def test_one_batch_means_one_batch(fer2013: Path, tmp_path: Path) -> None:
+    assert fit(tmp_path, "--data.root", str(fer2013), "--trainer.limit_train_batches", "1") == 0
+    last = torch.load(tmp_path / "fer2013-improved_cnn/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 1

@@ -3,6 +3,7 @@
 import csv
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fer_lightning import checkpoint
 from fer_lightning.cli import main
 from tests import fakes
 
@@ -141,3 +143,64 @@ def test_a_served_file_cannot_be_resumed(
 ) -> None:
     said = refused([*command(fer2013, tmp_path), "--ckpt_path", str(trained / "best.safetensors")], capsys)
     assert "resume from a .ckpt file" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["--data.split", "random", "--data.fold", "1"], "--data.split auto, now it is random"),
+        (["--data.drop_leaks"], "--data.drop_leaks False, now it is True"),
+        (["--model.learning_rate", "0.1"], "--model.learning_rate 0.003, now it is 0.1"),
+        (["--data.augment", "light"], "--data.augment none, now it is light"),
+    ],
+)
+def test_a_run_of_other_settings_is_refused(
+    words: list[str], what: str, trained: Path, fer2013: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = ["fit", "--data.root", str(fer2013), "--data.batch_size", "16", "--trainer.max_epochs", "9"]
+    same = [] if "--data.augment" in words else ["--data.augment", "none"]
+    said = refused([*base, *same, *words, "--ckpt_path", str(trained / "checkpoints/last.ckpt")], capsys)
+    assert f"was trained with {what}; resume with the same settings" in said
+
+
+def test_a_finished_run_is_left_alone(
+    trained: Path, fer2013: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "fer2013-improved_cnn" / "version_0"
+    shutil.copytree(trained, run)
+    words = ["fit", "--data.root", str(fer2013), "--data.batch_size", "16", "--data.augment", "none"]
+    words += ["--trainer.default_root_dir", str(tmp_path), "--ckpt_path", "last", "--trainer.max_epochs"]
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    for epochs_wanted in ("4", "1"):
+        assert main([*words, epochs_wanted]) == 0
+        assert "has its 4 epochs, nothing is left to train" in capsys.readouterr().out
+    assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file() and file.name != ".lock"} == before
+    (run / "best.safetensors").unlink()  # as if it was stopped between the last epoch and the end
+    assert main([*words, "4"]) == 0
+    card = checkpoint.read_card(run / "best.safetensors")
+    assert (card["training"]["epochs"], card["training"]["resumed"]) == (4, True)
+    assert card["scores"] == checkpoint.read_card(trained / "best.safetensors")["scores"]
+    assert main([*words, "5"]) == 0
+    assert epochs(run) == ["0", "1", "2", "3", "4"]
+
+
+def test_two_trainings_never_work_in_one_run(
+    trained: Path, fer2013: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "fer2013-improved_cnn" / "version_0"
+    shutil.copytree(trained, run)
+    words = ["fit", "--data.root", str(fer2013), "--data.batch_size", "16", "--data.augment", "none"]
+    words += ["--trainer.default_root_dir", str(tmp_path), "--trainer.max_epochs", "5", "--ckpt_path", "last"]
+    hold = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True)"
+    hold += "; sys.stdin.read()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", hold, str(run / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    try:
+        assert "another training is at work in it" in refused(words, capsys)
+    finally:
+        other.kill()
+        other.wait()
+    assert main(words) == 0  # the lock went with its process

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_lightning import runs
+from fer_lightning import checkpoint, runs
 from fer_lightning.errors import UserError
 
 
@@ -69,7 +69,8 @@ def test_without_a_last_checkpoint_the_others_are_named(tmp_path: Path) -> None:
         runs.last_checkpoint(tmp_path, "fer2013-plain_cnn")
 
 
-def test_best_is_the_newest_of_all_runs_and_else_a_shipped_one(tmp_path: Path) -> None:
+def test_best_is_the_newest_of_all_runs_and_else_a_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "_BESIDE", tmp_path / "beside")
     with pytest.raises(UserError, match="train one with fit, or give --ckpt_path FILE"):
         runs.best_checkpoint(Path("runs"))
     shipped = tmp_path / "checkpoints" / "fer2013.safetensors"

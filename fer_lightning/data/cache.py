@@ -4,6 +4,7 @@ An entry is a folder of ``.npy`` files under a key that names its content. It is
 into it, so a kill leaves at most a stray temporary folder, and of two processes at once one simply wins.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
+_NAMES = "names.json"  # an entry is whole when all that is named here can be mapped
 _HASH_CHUNK = 1 << 22
 
 
@@ -34,13 +36,21 @@ def cached(key: str, make: Callable[[], Arrays]) -> dict[str, NDArray[Any]]:
         make: Called without arguments when the entry is missing; what it raises passes through, nothing is written.
     """
     place = cache_folder() / key
-    if not place.is_dir():
-        arrays = make()
-        try:
-            _store(place, arrays)
-        except OSError:  # a cache that cannot be written (read-only, full) costs time, not the run
-            return dict(arrays)
-    return {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in sorted(place.glob("*.npy"))}
+    if place.is_dir():
+        with contextlib.suppress(OSError, ValueError):  # damaged, or another user's: made again
+            return _mapped(place)
+        shutil.rmtree(place, ignore_errors=True)
+    arrays = make()
+    try:
+        _store(place, arrays)
+        return _mapped(place)
+    except OSError:  # a cache that cannot be written (read-only, full) costs time, not the run
+        return dict(arrays)
+
+
+def _mapped(place: Path) -> dict[str, NDArray[Any]]:
+    names = json.loads((place / _NAMES).read_text())
+    return {name: np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
 
 
 def _store(place: Path, arrays: Arrays) -> None:
@@ -49,6 +59,8 @@ def _store(place: Path, arrays: Arrays) -> None:
     try:
         for name, array in arrays.items():
             np.save(part / f"{name}.npy", array, allow_pickle=False)
+        (part / _NAMES).write_text(json.dumps(list(arrays)))
+        part.chmod(0o755)  # mkdtemp's 0700 would keep the other users of a shared cache out
         os.replace(part, place)
     except OSError:
         if not place.is_dir():  # else another process was first: its entry is as good

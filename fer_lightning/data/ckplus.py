@@ -13,7 +13,7 @@ from fer_lightning.data.faceset import BadRows, FaceSet, ReadOptions
 from fer_lightning.data.folders import class_folders
 from fer_lightning.data.picture_rows import Row, face_set
 from fer_lightning.errors import UserError
-from fer_lightning.expressions import CKPLUS_CODES
+from fer_lightning.expressions import CKPLUS_CODES, canonical
 from fer_lightning.faces import crop, largest_face, square_of_box, square_of_eyes
 from fer_lightning.pictures import is_picture
 
@@ -66,6 +66,10 @@ def _named_frames(folder: Path, options: ReadOptions) -> FaceSet:
     rows = []
     bad = BadRows(options.on_bad_row)
     for child in class_folders(folder):
+        if canonical(child.name) not in CKPLUS_CODES:
+            reason = f"unknown class folder (options: {', '.join(CKPLUS_CODES)})"
+            bad.add(f"{child}", reason, f"rename it, leave it out ({_SKIP}), or take any classes: --data.source folder")
+            continue
         for file in sorted(file for file in child.iterdir() if is_picture(file)):
             match = _FRAME.match(file.stem)
             if match is None:

@@ -1,6 +1,7 @@
 """Pictures that stand in a set more than once: to the byte, or nearly (re-scaled, re-compressed, mirrored)."""
 
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +28,21 @@ class Duplicates(NamedTuple):
     near: NDArray[np.int64]
 
 
+_known: WeakKeyDictionary[FaceSet, Duplicates] = WeakKeyDictionary()
+
+
 def find_duplicates(faces: FaceSet) -> Duplicates:
-    """Return the clusters of a set; they are searched for once and then come from the cache."""
+    """Return the clusters of a set; they are searched for once, and later come from memory or from the cache."""
+    if faces in _known:
+        return _known[faces]
 
     def make() -> dict[str, NDArray[np.int64]]:
         identical = identical_clusters(faces.faces)
         return {"identical": identical, "near": near_clusters(faces.faces, identical)}
 
     entry = cached(f"duplicates-v{_VERSION}-{faces.fingerprint}", make)
-    return Duplicates(np.asarray(entry["identical"]), np.asarray(entry["near"]))
+    _known[faces] = Duplicates(np.asarray(entry["identical"]), np.asarray(entry["near"]))
+    return _known[faces]
 
 
 def identical_clusters(faces: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -46,7 +46,7 @@ def read_votes(file: Path) -> Votes:
     with file.open("rb") as handle:
         refuse_stand_in(file, handle.read(200))
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
-        rows = csv.reader(text)
+        rows = csv.reader(text, quoting=csv.QUOTE_NONE)
         header = tuple(column.strip().lower() for column in next(rows))
         if header != _HEADER:
             raise UserError(f"{file} line 1: not FER+'s columns (found: {', '.join(header)[:80]!r}); {_HINT}")
@@ -69,26 +69,52 @@ def not_a_face(file: Path, rows: NDArray[np.int64], parts: NDArray[np.str_]) -> 
 
 
 def shares(counts: NDArray[np.int64], classes: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Turn counts of votes into shares, by the cleaning of FER+'s authors.
+    """Turn counts of votes into shares, by the rule that FER+'s authors train their soft targets with.
 
-    Single votes are outliers and do not count. A row is left out when ``unknown`` or ``NF`` then has as many votes as
-    the foremost expression, or when nothing is left.
+    Single votes are outliers and do not count. The foremost choices are taken until they hold three quarters of the
+    votes, at most three of them; ``unknown`` or ``NF`` among them ends the taking. A row is left out when one of those
+    two comes first, when what was taken holds no more than half of the votes, or when more than three tie.
 
     Args:
         counts: int64 ``[N, 10]``.
-        classes: 8, or 7 to leave out contempt's votes before the rest.
+        classes: 8, or 7 to leave out contempt's votes, and rows where it comes first, after that.
 
     Returns:
         Shares float32 ``[N, classes]`` in the package's order, and bool ``[N]``, True for the rows that stay.
     """
+    taken, keep = _foremost(np.where(counts > 1, counts, 0))
     names = FERPLUS_CLASSES if classes == len(FERPLUS_CLASSES) else FER2013_CLASSES
-    clean = np.where(counts > 1, counts, 0)
-    votes = clean[:, [FERPLUS_COLUMNS.index(name) for name in names]]
-    keep = votes.max(1) > clean[:, len(FERPLUS_COLUMNS) :].max(1)
+    votes = taken[:, [FERPLUS_COLUMNS.index(name) for name in names]]
     if classes < len(FERPLUS_CLASSES):  # a contemptuous face is none of the seven
-        keep &= votes.max(1) >= clean[:, FERPLUS_COLUMNS.index("contempt")]
+        keep &= votes.max(1) >= taken[:, FERPLUS_COLUMNS.index("contempt")]
     total = np.maximum(votes.sum(1, keepdims=True), 1)
     return (votes / total).astype(np.float32), keep
+
+
+def _foremost(clean: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the votes of the choices that are taken, int64 ``[N, 10]``, and which rows stay, bool ``[N]``."""
+    total = clean.sum(1)
+    left, taken = clean.copy(), np.zeros_like(clean)
+    gathered, count = np.zeros(len(clean)), np.zeros(len(clean), dtype=np.int64)
+    open_ = np.ones(len(clean), dtype=bool)
+    for _ in range(3):  # each round takes at least one choice
+        open_ &= (gathered < 0.75 * total) & (count < 3)
+        highest = left.max(1)
+        ending = np.zeros(len(clean), dtype=bool)
+        for choice in range(clean.shape[1]):
+            chosen = open_ & ~ending & (left[:, choice] == highest)
+            taken[chosen, choice] = highest[chosen]
+            left[chosen, choice] = 0
+            gathered[chosen] += highest[chosen]
+            count[chosen] += 1
+            if choice >= len(FERPLUS_COLUMNS):  # unknown or not a face; behind an expression it is not counted
+                behind = chosen & (taken.sum(1) > highest)
+                taken[behind, choice] = 0
+                count[behind] -= 1
+                ending |= chosen
+        open_ &= ~ending
+    keep = (taken.sum(1) > 0.5 * total) & (count <= 3) & (taken.argmax(1) < len(FERPLUS_COLUMNS))
+    return taken, keep
 
 
 def read_ferplus(root: Path, options: ReadOptions) -> FaceSet:

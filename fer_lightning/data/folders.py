@@ -15,6 +15,8 @@ _SPLITS: dict[str, Role] = {
     "val": "validation",
     "test": "test",
     "testing": "test",
+    "publictest": "validation",  # FER2013's own names
+    "privatetest": "test",
 }
 _FORM = "a folder needs one sub-folder for each class with pictures in it, perhaps below train/ and test/"
 
@@ -58,6 +60,9 @@ def _checked(root: Path, rows: list[Row]) -> list[Row]:
     if not rows:
         raise UserError(f"{root}: no class folders with pictures here; {_FORM}")
     if len(labels) < 2:
+        deeper = root / labels[0]
+        if len(class_folders(deeper)) > 1:
+            raise UserError(f"{root}: holds one folder, {labels[0]}/; did you mean --data.root {deeper}?")
         raise UserError(f"{root}: only one class, {labels[0]}; {_FORM}")
     return rows
 

@@ -63,6 +63,8 @@ def face_set(
     """
     names = {row.label: canonical(row.label) for row in rows}
     if len(set(names.values())) < len(names):  # two folders, one expression: a user's own distinction is kept
+        alike = sorted(label for label in names if list(names.values()).count(names[label]) > 1)
+        remarks = (*remarks, f"{' and '.join(alike)} are alike, but taken for different classes; rename to join them")
         names = {label: label for label in names}
     classes = in_order(list(names.values()))
     key = _key([*(row.file for row in rows), *beside], f"{method}-{options.on_bad_row}")

@@ -75,6 +75,8 @@ def _archive_mistakes(path: Path) -> Iterator[None]:
             with path.open("rb") as file:
                 refuse_stand_in(path, file.read(200))
         yield
+    except (RuntimeError, NotImplementedError) as error:  # how zipfile says that it needs a password, or a method
+        raise UserError(f"{path}: cannot be unpacked ({error}); unpack it by hand and name the CSV") from None
     except (*_BROKEN, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cut off or damaged ({error}); download it again") from None
 

@@ -1,7 +1,9 @@
 """A CSV of one's own: ``path,label[,subject][,split]``, any class names."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fer_lightning.data.faceset import BadRows, FaceSet, ReadOptions, Role
 from fer_lightning.data.picture_rows import Row, face_set
@@ -66,7 +68,7 @@ def _rows(file: Path, bad: BadRows) -> list[Row]:
             found = repr(first.strip()[:80])
             raise UserError(f"{file} line 1: no column {' and '.join(missing)} (found: {found}); add it to the header")
         reader = csv.reader(text, delimiter=_delimiter(first))
-        for cells in reader:
+        for cells in _whole_lines(file, reader):
             if any(map(str.strip, cells)):
                 row = _row(file.parent, dict(zip(columns, map(str.strip, cells), strict=False)))
                 if isinstance(row, Row):
@@ -74,6 +76,13 @@ def _rows(file: Path, bad: BadRows) -> list[Row]:
                 else:
                     bad.add(f"{file} line {reader.line_num + 1}", row)
     return rows
+
+
+def _whole_lines(file: Path, reader: Any) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise UserError(f"{file} line {reader.line_num + 1}: {error}; is a quote left open above?") from None
 
 
 def _row(folder: Path, values: dict[str, str]) -> Row | str:
@@ -85,10 +94,13 @@ def _row(folder: Path, values: dict[str, str]) -> Row | str:
     part = {"val": "validation", "valid": "validation", "training": "train"}.get(part, part)
     if part and part not in _ROLES:
         return f"unknown split {part} (options: {', '.join(_ROLES)})"
-    path = folder / values["path"]
+    name = values["path"]
+    if not (folder / name).is_file():
+        name = name.replace("\\", "/")  # written on Windows
+    path = folder / name
     if not path.is_file():
         return f"no picture {values['path']} (paths are relative to the folder of the CSV)"
-    return Row(path, values["path"], values["label"], values.get("subject", ""), part)
+    return Row(path, name, values["label"], values.get("subject", ""), part)
 
 
 def _delimiter(line: str) -> str:

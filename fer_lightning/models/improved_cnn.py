@@ -18,6 +18,8 @@ class _ThreeStages(nn.Module):
 
     def __init__(self, channels: int, groups: int, modules: tuple[tuple[int, int, int, int], ...]) -> None:
         super().__init__()
+        if modules[-1][-1] not in (1, 2):  # more would look past the edge of a 6 x 6 map
+            raise ValueError(f"dilation {modules[-1][-1]} must be 1 or 2")
         self.front = nn.Sequential(
             Standardise(),
             nn.Conv2d(1, _STEM, 3, padding=1, bias=False),

@@ -134,3 +134,21 @@ def test_a_broken_note_of_a_hash_is_made_anew(broken: str, cache: Path, tmp_path
     note.write_text(broken)
     assert content_hash(file) == first
     assert first in note.read_text()
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "unnamed"])
+def test_a_damaged_entry_is_made_again(damage: str, cache: Path) -> None:
+    cached("k", arrays)
+    if damage == "cut":
+        (cache / "k" / "faces.npy").write_bytes((cache / "k" / "faces.npy").read_bytes()[:-4])
+    else:
+        (cache / "k" / ("labels.npy" if damage == "missing" else "names.json")).unlink()
+    assert cached("k", arrays)["labels"].tolist() == [3, 1, 2]
+    assert cached("k", never)["faces"].tolist() == arrays()["faces"].tolist()  # and is whole from then on
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_an_entry_can_be_read_by_the_other_users_of_a_shared_cache(cache: Path) -> None:
+    cached("k", arrays)
+    assert (cache / "k").stat().st_mode & 0o777 == 0o755
+    assert all(file.stat().st_mode & 0o044 for file in (cache / "k").iterdir())

@@ -225,3 +225,11 @@ def test_real_ck48_whole(real_data: Path) -> None:
     assert found.subjects is not None
     assert len(np.unique(found.subjects)) == 118
     assert found.remarks == ()
+
+
+def test_an_unknown_class_folder_is_an_error_or_skipped(tmp_path: Path) -> None:
+    fakes.write_ck48(tmp_path, subjects=2)
+    (tmp_path / "sadness").rename(tmp_path / "sadd")
+    with pytest.raises(UserError, match=r"sadd: unknown class folder \(options: neutral, .*; rename it"):
+        read(tmp_path)
+    assert "sad" not in read(tmp_path, on_bad_row="skip").classes

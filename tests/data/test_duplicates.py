@@ -105,3 +105,10 @@ def test_the_known_twins_of_fer2013(real_data: Path) -> None:
     assert leakage["validation"]["identical"] == 279
     assert leakage["test"]["near_identical"] > 290
     assert data.twin_free().sum() == 3_285  # 3,589 less 290 and less 14 more in which FER+ saw no face
+
+
+def test_without_a_cache_the_search_is_still_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FER_LIGHTNING_CACHE", str(tmp_path / "file" / "cache"))  # nothing can be written there
+    found = fakes.face_set([0, 1, 0, 1])
+    assert find_duplicates(found) is find_duplicates(found)

@@ -336,3 +336,13 @@ def test_real_fer2013_whole(real_data: Path) -> None:
     assert found.not_face is not None
     assert int(found.not_face.sum()) == 176
     assert read(root).fingerprint == found.fingerprint
+
+
+def test_a_zip_with_a_password_is_named(tmp_path: Path) -> None:
+    file = zipped(tmp_path / "a.zip", b"emotion,pixels\n", "fer2013.csv")
+    content = bytearray(file.read_bytes())
+    content[6] |= 1  # the flag of encryption, in the member's own header ...
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # ... and in the directory
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.zip: cannot be unpacked \(.*password.*\); unpack it by hand"):
+        _ = ExpressionDataModule(root=str(file)).faces

@@ -183,3 +183,23 @@ def test_real_fer2013_as_image_folders(real_data: Path) -> None:
     assert np.bincount(data.faces.labels).tolist() == [4953, 547, 5121, 8989, 6077, 4002, 6198]
     assert data.faces.parts is not None
     assert int((data.faces.parts == "train").sum()) == 28_709
+
+
+def test_fer2013s_own_part_names_are_known(tmp_path: Path) -> None:
+    for number, part in enumerate(("Training", "PublicTest", "PrivateTest")):
+        fakes.write_classes(tmp_path / part, ["happy", "sad"], 3, seed=number)
+    data = ExpressionDataModule(root=str(tmp_path))
+    assert [len(data.rows(role)) for role in ("train", "validation", "test")] == [6, 6, 6]
+
+
+def test_classes_one_folder_deeper_are_pointed_at(tmp_path: Path) -> None:
+    fakes.write_classes(tmp_path / "pictures", ["happy", "sad"], 3)
+    with pytest.raises(UserError, match=f"holds one folder, pictures/; did you mean --data.root {tmp_path}/pictures"):
+        _ = ExpressionDataModule(root=str(tmp_path)).faces
+
+
+def test_names_that_differ_in_case_alone_are_told(tmp_path: Path) -> None:
+    fakes.write_classes(tmp_path, ["Happy", "happy", "sad"], 3)
+    faces = ExpressionDataModule(root=str(tmp_path)).faces
+    assert faces.classes == ("happy", "sad", "Happy")
+    assert any("Happy and happy are alike" in remark for remark in faces.remarks)

@@ -166,3 +166,16 @@ def test_none_and_two_tables_in_a_folder_are_refused(pictures: Path) -> None:
         table(pictures, *PLAIN, name=name)
     with pytest.raises(UserError, match=r"more than one table \(test\.csv, train\.csv\); name one, or join them"):
         read(pictures)
+
+
+def test_paths_written_on_windows_are_read(tmp_path: Path) -> None:
+    fakes.write_classes(tmp_path / "pictures", ["no", "yes"], 3)
+    rows = [f"pictures\\{name}\\{i:03d}.png,{name}" for i, name in enumerate(["no"] * 3 + ["yes"] * 3)]
+    (tmp_path / "mine.csv").write_text("\n".join(["path,label", *rows]))
+    assert len(ExpressionDataModule(root=str(tmp_path)).faces) == 6
+
+
+def test_an_open_quote_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text('path,label\n"a.png,yes\n' + "b.png,no\n" * 20_000)
+    with pytest.raises(UserError, match=r"mine\.csv line \d+: .*; is a quote left open above"):
+        _ = ExpressionDataModule(root=str(tmp_path)).faces
