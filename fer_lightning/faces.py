@@ -130,8 +130,10 @@ class FaceDetector:
         mtcnn.min_face_size = max(_FLOOR, self.smallest * scale)
         try:
             boxes, probabilities, points = mtcnn.detect(working, landmarks=True)
-        except RuntimeError:  # how it says that at no scale there was a candidate
-            return []
+        except RuntimeError as error:
+            if "non-empty list" in str(error):  # how it says that at no scale there was a candidate
+                return []
+            raise
         if boxes is None:
             return []
         return [

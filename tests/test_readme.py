@@ -8,7 +8,8 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from fer_lightning import checkpoint, options
+from demo.__main__ import _parser
+from fer_lightning import checkpoint, options, predict_options
 from fer_lightning.card import markdown
 from fer_lightning.cli import main
 from fer_lightning.data.datamodule import ExpressionDataModule
@@ -35,9 +36,16 @@ def test_every_command_is_one_that_the_tool_takes(command: str) -> None:
     verb, *words = shlex.split(command)[3:]
     if verb == "card":
         assert main([verb, *(str(ROOT / word) if "/" in word else word for word in words)]) == 0
+    elif verb == "predict":
+        assert "--help" in words or predict_options.parse(words)
     else:
         assert main([verb, "--help"]) == 0
         options.check(words)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("python -m demo")])
+def test_every_command_of_the_demo_is_one_that_it_takes(command: str) -> None:
+    _parser().parse_args(shlex.split(command)[3:])
 
 
 @pytest.mark.parametrize("target", sorted({command.split()[1] for command in COMMANDS if command.startswith("make ")}))
