@@ -31,6 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0 stopped, 2 a mistake of the user's.
     """
     options = _parser().parse_args(args)
+    before = dict(os.environ)
     try:
         with tempfile.TemporaryDirectory(prefix="fer_lightning-demo-") as folder:
             _serve(options, folder)
@@ -39,6 +40,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("stopped")
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
     return 0
 
 

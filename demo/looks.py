@@ -250,6 +250,7 @@ def film_report(read: FilmReading) -> str:
     timeline, people = read.timeline, stays(read.timeline)
     size = f"{read.frames:,} frames, {timeline.duration:.1f} s"
     cut = note(f"Only the first {LONGEST_FILM / 60:.0f} minutes were read.", "warn") if read.cut else ""
+    cut += note(read.damage, "warn") if read.damage else ""
     who = f"{len(people) or 'No'} {'person' if len(people) == 1 else 'people'}"
     told = note(f"{who} in {size}", "plain" if people else "warn") + cut
     return (

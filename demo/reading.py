@@ -1,10 +1,9 @@
 """What the page does with a photo, a stream and a film: plain functions, without Gradio."""
 
 import dataclasses
-import itertools
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,6 +171,7 @@ class FilmReading(NamedTuple):
         timeline: The smoothed probabilities of everybody in it.
         frames: How many frames were read.
         cut: Whether the film is longer than what is read.
+        damage: What is wrong with a film that could not be read to its end.
     """
 
     film: Path
@@ -179,6 +179,7 @@ class FilmReading(NamedTuple):
     timeline: Timeline
     frames: int
     cut: bool
+    damage: str = ""
 
 
 def read_film(
@@ -208,11 +209,20 @@ def _read_film(
     total = film_frames(path)
     timeline = Timeline(recognizer.classes)
     found: list[records.Record] = []
-    count, cut = 0, False
+    count, cut, damage = 0, False, ""
     frames = recognize_film(recognizer, path, fps=_FILM_RATE)
     first = next(frames)
+
+    def to_the_end() -> Iterator[FilmFrame]:
+        nonlocal damage
+        yield first
+        try:
+            yield from frames
+        except UserError as error:  # what could be read of it is shown
+            damage = str(error).replace(str(path), path.name)
+
     with FilmWriter(film, _film_size(first.picture)) as writer:
-        for frame in itertools.chain([first], frames):
+        for frame in to_the_end():
             if cut := frame.time_s > LONGEST_FILM:
                 break
             writer.add(_drawn_frame(frame), frame.time_s)
@@ -223,7 +233,7 @@ def _read_film(
                 break
     nobody = [records.faceless_record(path.name, recognizer.classes, recognizer.model)]
     records.write(table, found or nobody, recognizer.classes)
-    return FilmReading(film, table, timeline, count, cut)
+    return FilmReading(film, table, timeline, count, cut, damage)
 
 
 def _film_size(picture: Image.Image) -> tuple[int, int]:

@@ -120,6 +120,7 @@ def _predict(rest: list[str]) -> int:
 
     sources = inputs.find_sources(wanted.inputs)
     runtime.keep_memory()
+    runtime.scratch()
     from fer_lightning import predicting  # seconds of torch, not paid for help or a mistake
 
     return predicting.predict(wanted, sources)

@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The command line prints it after ``error:`` and exits with code 2; Python callers may catch it.
     """
+
+
+class WriteError(UserError):
+    """An output cannot be written; going on with other inputs would not help."""

@@ -5,6 +5,7 @@ FER2013's crops are squares of 0.95 times the height of MTCNN's box, centred on 
 """
 
 import copy
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -103,12 +104,13 @@ def cut_face(picture: Image.Image, found: Detection) -> NDArray[np.uint8]:
 class FaceDetector:
     """MTCNN (Zhang et al. 2016), with a floor on the size of a face and a cap on that of the picture it searches."""
 
-    def __init__(self, smallest: int = 40, working_side: int = 1280, factor: float = 0.709) -> None:
+    def __init__(self, smallest: int = 40, working_side: int = 2048, factor: float = 0.709) -> None:
         """Load the detector; its weights are part of facenet-pytorch.
 
         Args:
             smallest: Height in pixels of the smallest face that is looked for, at least 20.
-            working_side: Longer side in pixels to which larger pictures are scaled down for the search.
+            working_side: A picture of more pixels than a square of this side is scaled down to as many for the search,
+                and there a face needs 20 pixels.
             factor: Step between the scales that are searched, below 1; smaller is faster and misses more.
         """
         from facenet_pytorch import MTCNN  # seconds of torch, and only this function needs it
@@ -119,7 +121,7 @@ class FaceDetector:
 
     def __call__(self, picture: Image.Image) -> list[Detection]:
         """Return the faces of a picture, the largest first."""
-        scale = min(1.0, self.working_side / max(picture.size))
+        scale = min(1.0, self.working_side / math.sqrt(picture.width * picture.height))
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         if min(size) < _SMALLEST:
             return []

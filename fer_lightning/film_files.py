@@ -21,6 +21,11 @@ ENDINGS = (
 """Endings of the files that are taken for films."""
 
 _TICKS = 90_000  # a second, in the films that are written
+_FORMATS = "mov,matroska,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg"
+"""FFmpeg's names of what a film may be; a playlist under a film's name could make it open other files."""
+
+_WIDEST = 4.0  # shape of a pixel, from which on it is taken for a mistake
+_MISSING_S, _MISSING = 0.5, 0.05  # seconds, and share of a film, that its last frame may lack to the stated end
 _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
@@ -56,16 +61,18 @@ def stills(path: Path, fps: float | None) -> Iterator[Still]:
     """
     with _opened(path) as (film, stream):
         damaged: list[str] = []
-        start, due, number = (film.start_time or 0) / 1e6, -math.inf, -1
+        start, due, number, passed = (film.start_time or 0) / 1e6, -math.inf, -1, 0.0
         for number, frame in enumerate(_decoded(film, stream, damaged)):
             passed = number / float(stream.average_rate or 25) if frame.time is None else frame.time - start
             if passed >= due:
-                yield Still(number, passed, _upright(frame, stream.sample_aspect_ratio))
+                with _one_line(path, "cannot be decoded"):
+                    picture = _upright(frame, stream.sample_aspect_ratio)
+                yield Still(number, passed, picture)
                 due = -math.inf if fps is None else (math.floor(passed * fps + 1e-6) + 1) / fps - 1e-6
         read = number + 1
         if not read:
             raise UserError(f"{path}: a film without a frame that can be decoded; replace or remove it")
-        if damaged or _cut_off(film, stream):
+        if damaged or _cut_off(film, stream, passed):
             raise UserError(f"{path}: damaged or cut off; {read:,} frames could be read; replace it by a whole copy")
 
 
@@ -89,15 +96,47 @@ def _decoded(film: Any, stream: Any, damaged: list[str]) -> Iterator[Any]:
             yield frame
 
 
-def _cut_off(film: Any, stream: Any) -> bool:
-    """Return whether the last picture that the film's index lists lies behind the end of the file."""
+def _cut_off(film: Any, stream: Any, last_s: float) -> bool:
+    """Return whether the film goes on behind the end of its file, by its index or, in Matroska, by its length.
+
+    A length counts where it is the picture's own; that of a file may be its sound's.
+    """
     entries = stream.index_entries
-    return bool(len(entries)) and entries[-1].pos + entries[-1].size > film.size
+    if len(entries) and entries[-1].pos + entries[-1].size > film.size:
+        return True
+    if "matroska" not in film.format.name:
+        return False
+    length = _seconds(stream.metadata.get("DURATION", ""))
+    if length is None and len(film.streams) == 1 and film.duration:
+        length = film.duration / 1e6
+    return length is not None and length - last_s > max(_MISSING_S, _MISSING * length)
+
+
+def _seconds(clock: str) -> float | None:
+    """Return the seconds of ``00:01:02.500000000``."""
+    try:
+        hours, minutes, seconds = map(float, clock.split(":"))
+    except ValueError:
+        return None
+    return 3600 * hours + 60 * minutes + seconds
+
+
+@contextmanager
+def _one_line(path: Path, what: str) -> Iterator[None]:
+    """Turn what FFmpeg raises on odd films into one line."""
+    from av import FFmpegError
+
+    try:
+        yield
+    except (FFmpegError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: {what} ({reason}); replace or remove it") from None
 
 
 def _upright(frame: Any, aspect: Fraction | None) -> Image.Image:
     """Return a frame as it is shown: its pixels square, and turned as the camera was held."""
-    wide = round(frame.width * float(aspect or 1))
+    shape = float(aspect or 1)
+    wide = round(frame.width * (shape if 1 / _WIDEST <= shape <= _WIDEST else 1))
     picture: Image.Image = frame.to_image(width=wide) if wide != frame.width else frame.to_image()
     turn = _TURNS.get(round(frame.rotation / 90) * 90 % 360)
     return picture if turn is None else picture.transpose(turn)
@@ -108,7 +147,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """Open a film; gives it and its picture stream."""
     av = _av()
     try:
-        film = av.open(str(path))
+        film = av.open(f"file:{path}", options={"format_whitelist": _FORMATS})  # else a colon makes it an address
     except FileNotFoundError:
         raise UserError(f"{path}: no such film; mend the path") from None
     except (av.FFmpegError, OSError) as error:
@@ -159,11 +198,13 @@ class FilmWriter:
             self._film = stack.enter_context(
                 av.open(str(part), "w", format="mp4", container_options={"movflags": "faststart"})
             )
+            stack.enter_context(_one_line(self.path, "cannot be written as H.264"))
             options = {"crf": str(self.quality), "preset": "veryfast"}
             self._stream = self._film.add_stream("libx264", rate=30, options=options)
             self._stream.width, self._stream.height = self.size
             self._stream.pix_fmt = "yuv420p"
             self._stream.codec_context.time_base = Fraction(1, _TICKS)
+            self._stream.codec_context.open()
             self._exit = stack.pop_all()
         return self
 
@@ -183,7 +224,8 @@ class FilmWriter:
         frame = VideoFrame.from_ndarray(pixels, format="rgb24")
         self._last = frame.pts = max(self._last + 1, round(time_s * _TICKS))
         frame.time_base = Fraction(1, _TICKS)
-        self._film.mux(self._stream.encode(frame))
+        with _one_line(self.path, "cannot be written as H.264"):
+            self._film.mux(self._stream.encode(frame))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -33,7 +33,7 @@ def find_sources(words: Sequence[str]) -> list[Source]:
     found: dict[Path, Source] = {}
     for word in words:
         for source in _sources(word):
-            found.setdefault(source.path, source)
+            found.setdefault(source.path.resolve(), source)
     return list(found.values())
 
 

@@ -8,8 +8,10 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from fer_lightning import records
-from fer_lightning.errors import UserError
+from fer_lightning.errors import UserError, WriteError
 from fer_lightning.records import Record
 from fer_lightning.whole_files import replacing
 
@@ -29,6 +31,7 @@ class Journal:
         self.classes = tuple(classes)
         self.model = model
         self.path = out.with_name(f"{out.name}.part")
+        self._lock = FileLock(out.with_name(f".{out.name}.lock"))  # lifted by the system, however the process ends
 
     def earlier(self) -> dict[str, bool]:
         """Return the sources that an earlier run has been through, and whether each could be read.
@@ -47,7 +50,19 @@ class Journal:
         return found
 
     def start(self, kept: Collection[str]) -> None:
-        """Begin, with an earlier run's rows of these sources."""
+        """Begin, with an earlier run's rows of these sources.
+
+        Raises:
+            UserError: If another run is at work on the same table.
+        """
+        try:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            cure = "wait for its end, or choose another --out"
+            raise UserError(f"{self.out}: another run is at work on it; {cure}") from None
+        except OSError as error:
+            raise WriteError(f"{self.out}: cannot be written ({error.strerror}); choose another place") from None
         with replacing(self.path) as part, part.open("w", encoding="utf-8") as file:
             if kept:
                 file.writelines(_line(row) for row in self._old_rows() if row["source"] in kept)
@@ -66,10 +81,12 @@ class Journal:
     def close(self) -> None:
         """Stop here; the next run goes on from what was done."""
         self._file.close()
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def publish(self) -> None:
         """Write the table, and remove the journal."""
-        self.close()
+        self._file.close()
         records.write(self.out, self._journal_rows(), self.classes)
         self.path.unlink()
 

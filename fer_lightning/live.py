@@ -13,7 +13,7 @@ from fer_lightning.pictures import as_picture
 from fer_lightning.recognizer import Recognizer
 from fer_lightning.tracking import Smoother, TrackedFace
 
-_SIDE = 320  # longer side in pixels of the picture that is searched
+_SIDE = 320  # of the square that has as many pixels as the picture that is searched
 _SMALLEST = 1 / 8  # of the longer side; a face at two metres from a laptop
 _FACTOR = 0.6  # between the scales that are searched
 

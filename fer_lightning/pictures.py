@@ -140,6 +140,9 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 
 
 def _scaled(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture, dtype=np.float64)
-    top = 65535.0 if picture.mode != "F" or values.max() > 255 else (255.0 if values.max() > 1 else 1.0)
+    if picture.mode != "F":
+        whole = np.asarray(picture).clip(0, 65535).astype(np.uint32)
+        return Image.fromarray(((whole * 255 + 32767) // 65535).astype(np.uint8))
+    values = np.asarray(picture, dtype=np.float32)
+    top = 65535.0 if values.max() > 255 else (255.0 if values.max() > 1 else 1.0)
     return Image.fromarray(np.clip(values / top * 255, 0, 255).round().astype(np.uint8))

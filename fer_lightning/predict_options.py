@@ -41,6 +41,7 @@ class Options:
     annotate: Path | None
     detector: Literal["mtcnn", "none"]
     smallest_face: int
+    working_side: int
     every: int
     batch: int
     device: str
@@ -66,6 +67,8 @@ def parse(words: Sequence[str]) -> Options:
         raise UserError("predict needs at least one INPUT: a photo, a film, a folder or a pattern")
     if found.out:
         records.check_ending(found.out)
+        if found.out.is_dir():
+            raise UserError(f"--out {found.out}: is a folder; name a file")
     return Options(**{**vars(found), "inputs": tuple(found.inputs)})
 
 
@@ -96,6 +99,12 @@ def _parser() -> _Parser:
         help="none takes each picture for a face that is cut out already (default: mtcnn)",
     )
     add("--smallest_face", **_number(20, 40, "height in pixels of the smallest face that is looked for"))
+    add(
+        "--working_side",
+        **_number(
+            320, 2048, "larger pictures are searched as large as a square of this side; there a face needs 20 pixels"
+        ),
+    )
     add("--every", **_number(1, 5, "films: look for faces on every N-th frame, follow them between"))
     add("--batch", **_number(1, 8, "photos whose faces go through the network together"))
     add("--device", default="cpu", help="where the network runs: cpu, cuda, cuda:1, mps (default: cpu)")

@@ -13,9 +13,9 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from fer_lightning import records
 from fer_lightning.drawing import draw_faces
-from fer_lightning.errors import UserError
+from fer_lightning.errors import UserError, WriteError
 from fer_lightning.film_files import film_frames, is_film
-from fer_lightning.inputs import DRAWN, Source
+from fer_lightning.inputs import DRAWN, TIMELINE, Source
 from fer_lightning.journal import Journal
 from fer_lightning.overview import Overview
 from fer_lightning.pictures import open_picture
@@ -70,7 +70,12 @@ def _recognizer(options: Options) -> Recognizer:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0][:100]
         raise UserError(f"--device {options.device}: not to be had here ({reason}); cpu always is") from None
-    return Recognizer.from_checkpoint(options.checkpoint, smallest_face=options.smallest_face, device=options.device)
+    return Recognizer.from_checkpoint(
+        options.checkpoint,
+        smallest_face=options.smallest_face,
+        working_side=options.working_side,
+        device=options.device,
+    )
 
 
 class _Run:
@@ -104,15 +109,17 @@ class _Run:
 
     def work(self) -> None:
         """Go through all that is pending, write the table, and say what came of it."""
-        with contextlib.closing(self.journal) if self.journal else contextlib.nullcontext(), self.progress:
-            bar = self.progress.add_task("files", total=len(self.pending))
-            for source, rows in self._results():
-                self._take(source, rows)
-                self.progress.advance(bar)
-        if self.journal:
-            self.journal.publish()
+        with contextlib.closing(self.journal) if self.journal else contextlib.nullcontext():
+            with self.progress:
+                bar = self.progress.add_task("files", total=len(self.pending))
+                for source, rows in self._results():
+                    self._take(source, rows)
+                    self.progress.advance(bar)
+            if self.journal:
+                self.journal.publish()
+        if self.journal and self.pending:
             print(f"{self.options.out}: {self.overview.summary()}")
-        else:
+        elif not self.journal:
             console = Console()
             self.overview.show(console if console.is_terminal else Console(width=160))
 
@@ -128,6 +135,8 @@ class _Run:
         try:
             for row in rows:
                 self._add(row)
+        except WriteError:
+            raise
         except UserError as error:
             reason = _printable(str(error).removeprefix(f"{source.path}: "))
             self.progress.console.print(
@@ -220,6 +229,12 @@ def _numbers() -> Iterator[str]:
     yield from (f"-{number}" for number in itertools.count(2))
 
 
+def _written(copy: Path) -> set[Path]:
+    """Return the files that drawing a copy makes: of a film its timeline, too."""
+    beside = copy.with_name(f"{copy.stem.removesuffix(DRAWN)}{TIMELINE}.png")
+    return {copy.absolute(), *([beside.absolute()] if is_film(copy) else [])}
+
+
 def _copies(sources: Sequence[Source], folder: Path) -> dict[Path, Path]:
     """Return where the drawn-on copy of each source goes; no two go to one place, and none onto a source."""
     taken = {source.path.absolute() for source in sources}
@@ -229,6 +244,6 @@ def _copies(sources: Sequence[Source], folder: Path) -> dict[Path, Path]:
         ending = ending if ending in (".mp4", ".jpg", ".jpeg") else ".png"
         place = folder / source.inner.parent
         names = (f"{source.path.stem}{n}{DRAWN}{ending}" for n in _numbers())
-        copies[source.path] = next(place / name for name in names if (place / name).absolute() not in taken)
-        taken.add(copies[source.path].absolute())
+        copies[source.path] = copy = next(place / name for name in names if not taken & _written(place / name))
+        taken |= _written(copy)
     return copies

@@ -71,7 +71,7 @@ class Recognizer:
         name: str | Path | None = None,
         *,
         smallest_face: int = 40,
-        working_side: int = 1280,
+        working_side: int = 2048,
         device: str = "cpu",
     ) -> "Recognizer":
         """Load a checkpoint.
@@ -79,7 +79,8 @@ class Recognizer:
         Args:
             name: A ``.safetensors`` or ``.ckpt`` file, or the name of a shipped one; None takes the default.
             smallest_face: Height in pixels of the smallest face that is looked for.
-            working_side: Longer side in pixels to which larger pictures are scaled down for the search.
+            working_side: A picture of more pixels than a square of this side is scaled down to as many for the search,
+                and there a face needs 20 pixels.
             device: Where the network runs, such as ``cpu`` or ``cuda``.
 
         Raises:

@@ -165,7 +165,7 @@ def read(path: Path) -> tuple[tuple[str, ...], Iterator[Record]]:
 def _rows(path: Path) -> Iterator[Record]:
     try:
         yield from map(dict, _READERS[path.suffix.lower()](path))
-    except (ValueError, OSError, LookupError, TypeError, AttributeError):  # no text, no JSON, no Parquet
+    except (ValueError, OSError, LookupError, TypeError, AttributeError, csv.Error):  # no text, no JSON, no Parquet
         raise _foreign(path) from None
 
 

@@ -1,10 +1,13 @@
 """Settings of the process: memory on Linux, and which of the libraries' messages a user needs."""
 
+import atexit
 import ctypes
 import logging
 import os
 import sys
+import tempfile
 import warnings
+from functools import cache
 
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_ARENA_MAX = -3, -1, -2, -8
 
@@ -26,6 +29,15 @@ def keep_memory() -> bool:
         return all(mallopt(key, value) == 1 for key, value in wanted)
     except (OSError, AttributeError):
         return False
+
+
+@cache
+def scratch() -> None:
+    """Let PyTorch and matplotlib put their own caches where they vanish with the process, not into home or temp."""
+    folder = tempfile.TemporaryDirectory(prefix="fer_lightning-")
+    atexit.register(folder.cleanup)
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "MPLCONFIGDIR"):
+        os.environ.setdefault(name, folder.name)
 
 
 def hush() -> None:

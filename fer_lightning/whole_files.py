@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fer_lightning.errors import UserError
+from fer_lightning.errors import WriteError
 
 
 @contextmanager
@@ -17,19 +17,22 @@ def replacing(path: Path) -> Iterator[Path]:
         path: The file to make or to replace; its folder is made if it is not there.
 
     Raises:
-        UserError: If the folder cannot be written to.
+        WriteError: If it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+        raise WriteError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
     os.close(handle)
     part = Path(name)
     try:
         yield part
         part.chmod(0o644)  # mkstemp's 0600 would keep other readers of a shared folder out
         part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise WriteError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from None
     except BaseException:
         part.unlink(missing_ok=True)
         raise

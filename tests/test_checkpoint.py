@@ -257,7 +257,7 @@ def test_a_save_that_fails_keeps_the_old_file_and_leaves_no_part(file: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match="cannot be written \\(No space left"):
         checkpoint.save(file, network, fakes.card())
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]

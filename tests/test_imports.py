@@ -25,7 +25,7 @@ ONLY_IN: dict[str, set[str]] = {
     "av": {"film_files"},
     "pyarrow": {"records"},
     "pillow_heif": {"pictures"},
-    "filelock": {"runs"},
+    "filelock": {"runs", "journal"},
     "gradio": set(),
     "pandas": set(),
 }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 from PIL import Image
@@ -382,6 +383,8 @@ def test_nothing_is_written_elsewhere(fresh: Path, photos: Path, tmp_path: Path)
     films.write(photos / "walk.mp4", [scene((90, 120))] * 4)
     places = {"HOME": "home", "XDG_CACHE_HOME": "home", "TMPDIR": "temp", "TEMP": "temp"}
     env = os.environ | {key: str(watched[name]) for key, name in places.items()} | {"PYTHONDONTWRITEBYTECODE": "1"}
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "MPLCONFIGDIR"):  # set in this process by an earlier test
+        env.pop(name, None)
     env |= {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     words = [str(photos), "--checkpoint", str(fresh), "--out", str(tmp_path / "out" / "x.csv")]
     words += ["--annotate", str(tmp_path / "out" / "drawn")]
@@ -389,9 +392,11 @@ def test_nothing_is_written_elsewhere(fresh: Path, photos: Path, tmp_path: Path)
     command = [sys.executable, "-m", "fer_lightning", "predict", *words]
     done = subprocess.run(command, cwd=watched["cwd"], env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    left = {name: files_below(watched[name]) for name in ("home", "temp", "cwd")}
-    left["home"] = {file for file in left["home"] if "fontlist" not in file}  # matplotlib's own list, made once
-    assert left == {"home": set(), "temp": set(), "cwd": set()}
+    assert {name: list(watched[name].iterdir()) for name in ("home", "temp", "cwd")} == {
+        "home": [],
+        "temp": [],
+        "cwd": [],
+    }
     assert files_below(photos) == before
     stems = {"b.faces.png", "none.faces.png", "two.faces.png", "deeper/a.faces.jpg"}
     stems |= {"walk.faces.mp4", "walk.timeline.png"}
@@ -399,3 +404,37 @@ def test_nothing_is_written_elsewhere(fresh: Path, photos: Path, tmp_path: Path)
     with (tmp_path / "out" / "x.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 9
     assert done.stdout.count("\n") == 1
+
+
+def test_outputs_that_cannot_be_are_told_in_a_line(fresh: Path, photos: Path, capsys: Said) -> None:
+    Path("folder.csv").mkdir()
+    predict(fresh, "photos/b.png", "--out", "folder.csv", code=2)
+    assert "folder.csv: is a folder; name a file" in capsys.readouterr().err
+    Path("drawn/b.faces.png").mkdir(parents=True)
+    predict(fresh, "photos/b.png", "--annotate", "drawn", code=2)
+    assert "cannot be written" in capsys.readouterr().err
+    Path("big.csv").write_text("x," + "a" * 200_000 + "\n")
+    predict(fresh, "photos/b.png", "--out", "big.csv", code=2)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_two_runs_never_write_one_table(fresh: Path, photos: Path, capsys: Said) -> None:
+    with filelock.FileLock(".x.csv.lock"):
+        predict(fresh, "photos/b.png", "--out", "x.csv", code=2)
+    assert "x.csv: another run is at work on it" in capsys.readouterr().err
+    predict(fresh, "photos/b.png", "--out", "x.csv")
+    assert files_below(Path.cwd()) & {"x.csv", "x.csv.part", ".x.csv.lock"} == {"x.csv"}
+
+
+def test_a_file_given_in_two_ways_is_read_once(fresh: Path, photos: Path) -> None:
+    predict(fresh, "photos/b.png", photos / "b.png", "photos/../photos/b.png", "--out", "x.csv")
+    assert len(table(Path("x.csv"))) == 1
+
+
+def test_small_faces_of_a_large_photo_are_found(fresh: Path, tmp_path: Path) -> None:
+    photo = Image.new("RGB", (4000, 3000), (120, 120, 120))
+    for number in range(12):
+        photo.paste(films.astronaut(75), (300 + number % 4 * 900, 300 + number // 4 * 900))  # faces 49 pixels high
+    photo.save(tmp_path / "group.png")
+    predict(fresh, tmp_path / "group.png", "--out", tmp_path / "x.csv")
+    assert len(table(tmp_path / "x.csv")) == 12

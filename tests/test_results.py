@@ -13,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from fer_lightning import results
+from fer_lightning.errors import UserError
 from fer_lightning.results import confusion_picture, show_scores, write_report
 from fer_lightning.scores import score
 
@@ -81,7 +82,7 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_no_part(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match="No space left"):
         write_report(tmp_path, {**report(), "network": "plain_cnn"}, ROWS)
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 

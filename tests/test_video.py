@@ -3,6 +3,7 @@
 import wave
 import weakref
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,17 @@ def problem(recognizer: Recognizer, path: Path, **options: Any) -> tuple[str, in
     return text, len(frames)
 
 
+def silent_film_of_a_second(path: Path) -> Path:
+    """Write a film that is nothing but (silent) sound."""
+    with av.open(str(path), "w") as film:
+        stream: Any = film.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        film.mux(stream.encode(frame))
+        film.mux(stream.encode())
+    return path
+
+
 def test_what_is_no_film_is_told_in_a_line(
     recognizer: Recognizer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,7 +174,8 @@ def test_what_is_no_film_is_told_in_a_line(
     assert "unreadable film" in problem(recognizer, noise)[0]
     assert "unreadable film" in problem(recognizer, empty)[0]
     assert "unreadable film" in problem(recognizer, tmp_path)[0]
-    assert "no moving picture" in problem(recognizer, sound)[0]
+    assert "unreadable film" in problem(recognizer, sound)[0]
+    assert "no moving picture" in problem(recognizer, silent_film_of_a_second(tmp_path / "sound.mp4"))[0]
     assert "no such film" in problem(recognizer, tmp_path / "none.mp4")[0]
     assert capfd.readouterr() == ("", "")
 
@@ -248,3 +261,46 @@ def test_a_film_that_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"), FilmWriter(tmp_path / "file" / "out.mp4", films.SIZE):
         pass
+
+
+@pytest.mark.parametrize("ending", ["mkv", "webm"])
+def test_a_film_without_an_index_that_is_cut_off_is_told(recognizer: Recognizer, tmp_path: Path, ending: str) -> None:
+    whole = tmp_path / f"whole.{ending}"
+    with av.open(str(whole), "w") as film:
+        stream: Any = film.add_stream("libx264" if ending == "mkv" else "libvpx", rate=25)
+        stream.pix_fmt, (stream.width, stream.height) = "yuv420p", films.SIZE
+        for frame in walk(75):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(frame), format="rgb24")))
+        film.mux(stream.encode())
+    assert len(list(recognize_film(recognizer, whole))) == 75
+    half = tmp_path / f"half.{ending}"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    text, count = problem(recognizer, half)
+    assert "damaged or cut off" in text
+    assert 5 < count < 65
+
+
+@pytest.mark.parametrize("shape", [Fraction(255, 1), Fraction(1, 200)])
+def test_an_impossible_shape_of_pixels_is_taken_for_a_mistake(
+    recognizer: Recognizer, tmp_path: Path, shape: Fraction
+) -> None:
+    path = tmp_path / "odd.mp4"
+    with av.open(str(path), "w") as film:
+        stream: Any = film.add_stream("libx264", rate=25)
+        stream.pix_fmt, (stream.width, stream.height) = "yuv420p", films.SIZE
+        stream.codec_context.sample_aspect_ratio = shape
+        for frame in walk(3):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(frame), format="rgb24")))
+        film.mux(stream.encode())
+    assert {frame.picture.size for frame in recognize_film(recognizer, path)} == {films.SIZE}
+
+
+def test_a_name_with_a_colon_is_a_name_and_a_playlist_is_no_film(
+    recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    films.write(tmp_path / "12-30.mp4", walk(3)).rename(tmp_path / "12:30 talk.mp4")
+    assert len(list(recognize_film(recognizer, Path("12:30 talk.mp4")))) == 3
+    films.write(tmp_path / "other.mp4", walk(3))
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
+    assert "unreadable film" in problem(recognizer, tmp_path / "list.mp4")[0]
