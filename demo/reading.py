@@ -13,6 +13,7 @@ from PIL import Image
 
 from fer_lightning import records
 from fer_lightning.drawing import draw_faces
+from fer_lightning.drawn_film import draw_tracked
 from fer_lightning.errors import UserError
 from fer_lightning.live import LiveSession
 from fer_lightning.pictures import as_picture
@@ -127,7 +128,7 @@ class Visitor:
         picture.thumbnail((_LIVE_SIDE, _LIVE_SIDE))
         faces = self._session.step(np.asarray(picture))
         self._remember(now, faces)
-        return LiveView(_drawn(picture, faces), faces, self._rate(now))
+        return LiveView(draw_tracked(picture, faces), faces, self._rate(now))
 
     def _rate(self, now: float) -> float:
         self._arrivals.append(now)
@@ -148,11 +149,6 @@ class Visitor:
         while self.times and now - self.times[0] > HISTORY:
             self.times.popleft()
             self.rows.popleft()
-
-
-def _drawn(picture: Image.Image, faces: Sequence[TrackedFace], *, bars: bool = True) -> Image.Image:
-    smoothed, numbers = [face.smoothed for face in faces], [face.track for face in faces]
-    return draw_faces(picture, [face.face for face in faces], probabilities=smoothed, numbers=numbers, bars=bars)
 
 
 @dataclasses.dataclass
@@ -245,7 +241,7 @@ def _drawn_frame(frame: FilmFrame) -> Image.Image:
     small = frame.picture.resize(_film_size(frame.picture), reducing_gap=2.0)
     scale = small.width / frame.picture.width
     faces = [dataclasses.replace(face, face=_scaled(face.face, scale)) for face in frame.faces]
-    return _drawn(small, faces)
+    return draw_tracked(small, faces)
 
 
 class Stay(NamedTuple):

@@ -97,9 +97,6 @@ class Assembly(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Choose the length of a training, and what it goes on from."""
         trainer = self.config["trainer"]
-        for name in _LIMITS:
-            if self.given.get(f"trainer.{name}", "").isdecimal():  # the parser makes a share of it: 1 means one batch
-                trainer[name] = int(self.given[f"trainer.{name}"])
         if self.config["patience"] < 0:
             raise UserError(f"--patience {self.config['patience']}: need 0 (never stop early) or a number of epochs")
         if not self.fitting:
@@ -133,6 +130,9 @@ class Assembly(LightningCLI):
             kwargs["enable_progress_bar"] = self.fitting and sys.stdout.isatty()
         if not self.fitting:
             kwargs["enable_checkpointing"] = False
+        for name in _LIMITS:  # the parser makes shares of whole numbers at times: 1 means one batch
+            if self.given.get(f"trainer.{name}", "").isdecimal():
+                kwargs[name] = int(self.given[f"trainer.{name}"])
         try:
             return super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ValueError, TypeError) as error:

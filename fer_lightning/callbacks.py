@@ -10,9 +10,10 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 
+from fer_lightning.runs import HISTORY
+
 CHOSEN_BY = "val/macro_f1"
 _COLUMNS = ("epoch", "learning_rate", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/macro_f1")
-_HISTORY = "history.csv"
 _ALL = (*_COLUMNS, "val/ece", "seconds", "images_per_second")
 
 
@@ -87,7 +88,7 @@ def callbacks(run: Path, patience: int) -> list[Callback]:
     folder = run / "checkpoints"
     common: dict[str, Any] = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
     found: list[Callback] = [
-        History(run / _HISTORY),
+        History(run / HISTORY),
         ModelCheckpoint(**common, filename="best", monitor=CHOSEN_BY, mode="max"),
         ModelCheckpoint(**common, filename="last", monitor=None, save_on_train_epoch_end=True),
     ]
@@ -100,7 +101,7 @@ def callbacks(run: Path, patience: int) -> list[Callback]:
 
 def so_far(run: Path) -> tuple[int, float]:
     """Return the epochs that a run has had, in all its sessions, and the seconds that they took."""
-    rows = _read(run / _HISTORY)
+    rows = _read(run / HISTORY)
     return len(rows), round(sum(float(row["seconds"]) for row in rows), 1)
 
 

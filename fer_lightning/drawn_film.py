@@ -9,6 +9,7 @@ from PIL import Image
 from fer_lightning.drawing import draw_faces
 from fer_lightning.inputs import DRAWN, TIMELINE
 from fer_lightning.timeline import Timeline, timeline_picture
+from fer_lightning.tracking import TrackedFace
 from fer_lightning.video import FilmFrame, FilmWriter
 from fer_lightning.whole_files import replacing
 
@@ -30,7 +31,7 @@ def drawn_film(copy: Path, classes: Sequence[str]) -> Iterator[Callable[[FilmFra
             nonlocal writer
             if writer is None:  # only now the size is known
                 writer = stack.enter_context(FilmWriter(copy, frame.picture.size))
-            writer.add(draw_frame(frame), frame.time_s)
+            writer.add(draw_tracked(frame.picture, frame.faces), frame.time_s)
             timeline.add(frame.time_s, frame.faces)
 
         yield add
@@ -38,8 +39,13 @@ def drawn_film(copy: Path, classes: Sequence[str]) -> Iterator[Callable[[FilmFra
         part.write_bytes(timeline_picture(timeline, name))
 
 
-def draw_frame(frame: FilmFrame) -> Image.Image:
-    """Return a frame with its faces marked by the numbers of their tracks and their smoothed probabilities."""
-    faces = [tracked.face for tracked in frame.faces]
-    smoothed = [tracked.smoothed for tracked in frame.faces]
-    return draw_faces(frame.picture, faces, probabilities=smoothed, numbers=[tracked.track for tracked in frame.faces])
+def draw_tracked(picture: Image.Image, faces: Sequence[TrackedFace], *, bars: bool = True) -> Image.Image:
+    """Return a frame with its faces marked by the numbers of their tracks and their smoothed probabilities.
+
+    Args:
+        picture: The frame.
+        faces: Its faces, in its pixels.
+        bars: Whether bars over all classes stand beside each face.
+    """
+    smoothed, numbers = [face.smoothed for face in faces], [face.track for face in faces]
+    return draw_faces(picture, [face.face for face in faces], probabilities=smoothed, numbers=numbers, bars=bars)

@@ -96,13 +96,7 @@ def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: str 
 
 def _report(cli: Assembly, path: Path, card: checkpoint.Card, scores: dict[str, Any], found: Predictions) -> None:
     data = cli.datamodule
-    name = data.split.names["test"]
-    alone = data.twin_free()[np.isin(data.rows("test"), found.rows)]
-    if data.faces.roles and not alone.all() and alone.any():  # official parts have twins, folds by picture have none
-        part = f"{name} twin-free"
-        scores[part] = score(found.probabilities[alone], found.labels[alone], card["classes"])
-        accuracy, n = scores[part]["accuracy"], scores[part]["n"]
-        print(f"{part}: accuracy {accuracy:.2%}, macro-F1 {scores[part]['macro_f1']:.3f}, n = {n:,}")
+    _score_twin_free(data, card, scores, found)
     trained = _trained_split(card, data)
     report = {
         "checkpoint": str(path),
@@ -126,6 +120,18 @@ def _report(cli: Assembly, path: Path, card: checkpoint.Card, scores: dict[str, 
         _compare(path, card, scores)
     else:
         print("the card is about other rows, or about more of them, so it stays as it is")
+
+
+def _score_twin_free(
+    data: ExpressionDataModule, card: checkpoint.Card, scores: dict[str, Any], found: Predictions
+) -> None:
+    """Add the score of the rows without a twin; official parts have twins, folds by picture have none."""
+    alone = data.twin_free()[np.isin(data.rows("test"), found.rows)]
+    if data.faces.roles and not alone.all() and alone.any():
+        part = f"{data.split.names['test']} twin-free"
+        scores[part] = score(found.probabilities[alone], found.labels[alone], card["classes"])
+        accuracy, n = scores[part]["accuracy"], scores[part]["n"]
+        print(f"{part}: accuracy {accuracy:.2%}, macro-F1 {scores[part]['macro_f1']:.3f}, n = {n:,}")
 
 
 def _trained_split(card: checkpoint.Card, data: ExpressionDataModule) -> Split | None:

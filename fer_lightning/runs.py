@@ -12,7 +12,7 @@ from fer_lightning.errors import UserError
 _ENV = "FER_LIGHTNING_RUN"  # tells the processes of a distributed run which folder their first one made
 _LOCK = ".lock"
 _locks: dict[Path, FileLock] = {}
-LAST, BEST = "checkpoints/last.ckpt", "best.safetensors"
+LAST, BEST, HISTORY = "checkpoints/last.ckpt", "best.safetensors", "history.csv"
 
 
 def new_run(base: Path, name: str) -> Path:
@@ -80,7 +80,7 @@ def last_checkpoint(base: Path, name: str) -> Path:
 def run_of(checkpoint: Path) -> Path | None:
     """Return the run that a checkpoint lies in, or None if it lies elsewhere."""
     for folder in checkpoint.resolve().parents[:2]:
-        if folder.name.startswith("version_") and (folder / "history.csv").exists():
+        if folder.name.startswith("version_") and (folder / HISTORY).exists():
             return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     return None
 
