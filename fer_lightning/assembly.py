@@ -89,6 +89,7 @@ class Assembly(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what belongs to neither class, and link what follows from the data and the seed."""
         parser.add_argument("--patience", type=int, default=0)
+        parser.add_argument("--init_from", type=str | None, default=None)
         parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
         parser.link_arguments("data.class_shares", "model.class_shares", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)

@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from torch import Tensor
 
 from fer_lightning.runs import HISTORY
 
@@ -78,6 +79,17 @@ class History(Callback):
         print(f"{words[0]}: {', '.join(words[1:])}", flush=True)
 
 
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the epoch that was best, and of equal ones the later: on few validation rows many epochs are equal."""
+
+    def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
+        """Return whether this epoch is kept."""
+        better = super().check_monitor_top_k(trainer, current)
+        return better or (
+            current is not None and self.best_model_score is not None and bool(current == self.best_model_score)
+        )
+
+
 def callbacks(run: Path, patience: int) -> list[Callback]:
     """Return the callbacks of a training.
 
@@ -89,7 +101,7 @@ def callbacks(run: Path, patience: int) -> list[Callback]:
     common: dict[str, Any] = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
     found: list[Callback] = [
         History(run / HISTORY),
-        ModelCheckpoint(**common, filename="best", monitor=CHOSEN_BY, mode="max"),
+        BestCheckpoint(**common, filename="best", monitor=CHOSEN_BY, mode="max"),
         ModelCheckpoint(**common, filename="last", monitor=None, save_on_train_epoch_end=True),
     ]
     if patience:

@@ -5,9 +5,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fer_lightning import __version__, options
 from fer_lightning.errors import UserError
+
+if TYPE_CHECKING:  # torch stands behind it
+    from fer_lightning.models.ensemble import Views
 
 _USAGE = """usage: python -m fer_lightning VERB [options]
 
@@ -25,6 +29,7 @@ VERB --help lists the options of a verb; --version prints the version.
 """
 _TRAINING = ("fit", "validate", "test")
 _VERBS = (*_TRAINING, "predict", "card")
+_VIEWS: tuple["Views", ...] = ("none", "flip", "ten_crop")
 _CARD_FORMS = ("--json", "--markdown")
 
 
@@ -77,36 +82,42 @@ def _run(words: list[str]) -> int:
 
 
 def _train_or_score(verb: str, rest: list[str]) -> int:
+    words, files = _taken(rest, "--ckpt_path", "a file, or for fit the word last")
+    words, views = _taken(words, "--tta", "one of " + ", ".join(_VIEWS))
+    tta = views[-1] if views else "none"
+    if tta not in _VIEWS:
+        raise UserError(f"--tta {tta}: choose from {', '.join(_VIEWS)}")
+    if verb == "fit" and (len(files) > 1 or views):
+        raise UserError("--tta and several --ckpt_path are for validate and test")
     from fer_lightning import runtime
 
     runtime.hush()
     runtime.keep_memory()
-    words, given = _without_ckpt_path(rest)
     if "--help_all" in words:
         words = ["--help"]
     if verb == "fit":
         from fer_lightning.training import fit  # ten seconds of imports, paid only here
 
-        return fit(words, given)
+        return fit(words, files[0] if files else None)
     from fer_lightning.evaluation import evaluate
 
-    return evaluate("validate" if verb == "validate" else "test", words, given)
+    return evaluate("validate" if verb == "validate" else "test", words, files, tta)
 
 
-def _without_ckpt_path(words: list[str]) -> tuple[list[str], str | None]:
-    """Take ``--ckpt_path FILE`` out of the options: it names a file of ours, not one of Lightning's alone."""
-    kept: list[str] = []
-    given = None
+def _taken(words: list[str], option: str, needs: str) -> tuple[list[str], list[str]]:
+    """Take an option of ours, which may stand several times, out of Lightning's; return the rest and its values."""
+    kept, values = [], []
     rest = iter(words)
     for word in rest:
         name, equals, value = word.partition("=")
-        if name == "--ckpt_path":
+        if name == option:
             given = value if equals else next(rest, "")
             if not given or given.startswith("--"):
-                raise UserError("--ckpt_path: needs a file, or for fit the word last")
+                raise UserError(f"{option}: needs {needs}")
+            values.append(given)
         else:
             kept.append(word)
-    return kept, given
+    return kept, values
 
 
 def _predict(rest: list[str]) -> int:

@@ -18,8 +18,10 @@ from fer_lightning.card import environment
 from fer_lightning.data.datamodule import ExpressionDataModule
 from fer_lightning.data.folds import Split, make_split
 from fer_lightning.errors import UserError
+from fer_lightning.models.ensemble import Ensemble, Views
 from fer_lightning.results import show_scores, write_report
 from fer_lightning.scores import score
+from fer_lightning.warm_start import ancestors
 
 Part = Literal["validation", "test"]
 _OPTION = {"validation": "val", "test": "test"}
@@ -62,104 +64,150 @@ def predict_rows(cli: Assembly, network: nn.Module, part: Part) -> Predictions:
     return Predictions(probabilities[order], labels[order], rows[order])
 
 
-def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: str | None) -> int:
+class Opened(NamedTuple):
+    """Data and trainer as a checkpoint had them, what is scored, and the cards of its members."""
+
+    cli: Assembly
+    network: nn.Module
+    cards: list[checkpoint.Card]
+
+
+def open_checkpoints(paths: Sequence[Path], args: Sequence[str], tta: Views) -> Opened:
+    """Load what is to be scored.
+
+    Args:
+        paths: The checkpoints, of the same classes; several answer as one.
+        args: Options, as on the command line; what is not given is as it was in the training of the first.
+        tta: Views of each face.
+
+    Raises:
+        UserError: If a checkpoint, an option or the data cannot be used.
+    """
+    loaded = [checkpoint.load(path) for path in paths]
+    cards = [one.card for one in loaded]
+    cli = Assembly(["--config", _settings_of(cards[0]), *args], fitting=False)
+    for path, card in zip(paths, cards, strict=True):
+        _must_fit(path, card, cli)
+    members = [one.network for one in loaded]
+    return Opened(cli, members[0] if len(members) == 1 and tta == "none" else Ensemble(members, tta), cards)
+
+
+def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: Sequence[str], tta: Views = "none") -> int:
     """Score a checkpoint on the rows of its own split, or on other data of the same classes.
 
     Args:
         verb: ``validate`` scores the rows that choose; ``test`` the rows that are reported, and writes the report.
         args: Options, as on the command line; what is not given is as it was in the checkpoint's training.
-        given: The checkpoint; None takes the newest run's best, else a shipped one.
+        given: The checkpoints, whose probabilities are averaged; none takes the newest run's best, else a shipped one.
+        tta: Views of each face, whose probabilities are averaged.
 
     Returns:
         The exit code 0.
 
     Raises:
-        UserError: If the checkpoint, an option or the data cannot be used.
+        UserError: If a checkpoint, an option or the data cannot be used.
     """
-    if given == "last":
+    if "last" in given:
         raise UserError(f"--ckpt_path last: is for fit; give {verb} a file, or nothing for the newest run's best")
     base = dict(options.pairs(args)).get("trainer.default_root_dir") or RUNS
-    path = Path(given).expanduser() if given else runs.best_checkpoint(Path(base))
-    loaded = checkpoint.load(path)
-    cli = Assembly(["--config", _settings_of(loaded.card), *args], fitting=False)
-    _must_fit(path, loaded.card, cli)
+    paths = [checkpoint.find(name) for name in given] or [runs.best_checkpoint(Path(base))]
+    opened = open_checkpoints(paths, args, tta)
     part: Part = "validation" if verb == "validate" else "test"
-    found = predict_rows(cli, loaded.network, part)
+    cli = opened.cli
+    found = predict_rows(cli, opened.network, part)
     if cli.trainer.is_global_zero:
         name = cli.datamodule.split.names[part]
-        scores = {name: score(found.probabilities, found.labels, loaded.card["classes"])}
-        show_scores(scores[name], f"{path.name} on {name} of {cli.datamodule.faces.source}", Console())
+        scores = {name: score(found.probabilities, found.labels, cli.datamodule.classes)}
+        what = " + ".join(path.name for path in paths) + (f", {tta}" if tta != "none" else "")
+        show_scores(scores[name], f"{what} on {name} of {cli.datamodule.faces.source}", Console())
         if verb == "test":
-            _report(cli, path, loaded.card, scores, found)
+            _report(opened, paths, tta, scores, found)
     return 0
 
 
-def _report(cli: Assembly, path: Path, card: checkpoint.Card, scores: dict[str, Any], found: Predictions) -> None:
-    data = cli.datamodule
-    _score_twin_free(data, card, scores, found)
-    trained = _trained_split(card, data)
+def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str, Any], found: Predictions) -> None:
+    data, cards = opened.cli.datamodule, opened.cards
+    _score_twin_free(data, scores, found)
+    seen = _seen([split for card in cards for split in trained_splits(card, data)], found)
     report = {
-        "checkpoint": str(path),
-        "network": card["network"]["name"],
-        "parameters": card["parameters"],
-        "classes": card["classes"],
-        "data": {**data.summary(), "rows_of_the_training": _seen(trained, found)},
+        "checkpoint": " + ".join(map(str, paths)),
+        "network": " + ".join(card["network"]["name"] for card in cards),
+        "tta": tta,
+        "parameters": sum(card["parameters"] for card in cards),
+        "classes": data.classes,
+        "data": {**data.summary(), "rows_of_the_training": seen},
         "scores": scores,
         "environment": environment(),
     }
-    folder = (runs.run_of(path) or Path(cli.trainer.default_root_dir) / path.stem) / f"test-{data.faces.source}"
-    files = write_report(folder, report, _table(cli, card, found))
+    folder = _folder(opened.cli, paths) / f"test-{data.faces.source}{'' if tta == 'none' else f'-{tta}'}"
+    files = write_report(folder, report, _table(data, found))
     print(f"written to {folder}: " + ", ".join(file.name for file in files))
-    seen = report["data"]["rows_of_the_training"]
     if seen and (seen["trained"] or seen["chose"]):
         print(
             f"of these {len(found.rows):,} rows the network was trained on {seen['trained']:,} and chosen by "
             f"{seen['chose']:,}: this is no score on unseen faces"
         )
-    if trained is not None and np.array_equal(trained.test, found.rows):
-        _compare(path, card, scores)
+    if len(paths) > 1 or tta != "none":
+        return
+    if _is_own_split(cards[0], data, found):
+        _compare(paths[0], cards[0], scores)
     else:
         print("the card is about other rows, or about more of them, so it stays as it is")
 
 
-def _score_twin_free(
-    data: ExpressionDataModule, card: checkpoint.Card, scores: dict[str, Any], found: Predictions
-) -> None:
+def _folder(cli: Assembly, paths: Sequence[Path]) -> Path:
+    """Return where reports on these checkpoints go: into the run of a single one, else below the root of all runs."""
+    own = runs.run_of(paths[0]) if len(paths) == 1 else None
+    return own or Path(cli.trainer.default_root_dir) / "+".join(path.stem for path in paths)
+
+
+def _score_twin_free(data: ExpressionDataModule, scores: dict[str, Any], found: Predictions) -> None:
     """Add the score of the rows without a twin; official parts have twins, folds by picture have none."""
     alone = data.twin_free()[np.isin(data.rows("test"), found.rows)]
     if data.faces.roles and not alone.all() and alone.any():
         part = f"{data.split.names['test']} twin-free"
-        scores[part] = score(found.probabilities[alone], found.labels[alone], card["classes"])
+        scores[part] = score(found.probabilities[alone], found.labels[alone], data.classes)
         accuracy, n = scores[part]["accuracy"], scores[part]["n"]
         print(f"{part}: accuracy {accuracy:.2%}, macro-F1 {scores[part]['macro_f1']:.3f}, n = {n:,}")
 
 
-def _trained_split(card: checkpoint.Card, data: ExpressionDataModule) -> Split | None:
-    """Return how the rows were split when the checkpoint was trained; None if these are other data."""
-    if card["data"]["fingerprint"] != data.faces.fingerprint:
-        return None
-    was = card["training"]["config"]["data"]
-    try:
-        chosen = [was[key] for key in ("split", "folds", "fold", "split_seed", "drop_leaks")]
-    except KeyError:
-        return None
-    return make_split(data.faces, *chosen)
+def trained_splits(card: checkpoint.Card, data: ExpressionDataModule) -> list[Split]:
+    """Return how these data were split when the checkpoint, or what its weights started from, was trained on them.
+
+    Args:
+        card: The checkpoint's card, or what it says of its start.
+        data: The data; trainings on others are passed over.
+    """
+    splits = []
+    for one in ancestors(card):
+        was = one["training"]["config"]["data"]
+        chosen = [was.get(key) for key in ("split", "folds", "fold", "split_seed", "drop_leaks")]
+        if one["data"]["fingerprint"] == data.faces.fingerprint and None not in chosen:
+            splits.append(make_split(data.faces, *chosen))
+    return splits
 
 
-def _seen(trained: Split | None, found: Predictions) -> dict[str, int] | None:
-    """Count the scored rows that trained the checkpoint, and those that chose it; None if these are other data."""
-    if trained is None:
+def _is_own_split(card: checkpoint.Card, data: ExpressionDataModule, found: Predictions) -> bool:
+    """Return whether the scored rows are those that the checkpoint's own training left for its test."""
+    own = {**card, "training": {**card["training"], "init_from": None}}
+    return any(np.array_equal(split.test, found.rows) for split in trained_splits(own, data))
+
+
+def _seen(splits: Sequence[Split], found: Predictions) -> dict[str, int] | None:
+    """Count the scored rows that trained a checkpoint, and those that chose it; None if these are other data."""
+    if not splits:
         return None
+    trained, chose = (np.concatenate([getattr(split, part) for split in splits]) for part in ("train", "validation"))
     return {
-        "trained": int(np.isin(found.rows, trained.train).sum()),
-        "chose": int(np.isin(found.rows, trained.validation).sum()),
+        "trained": int(np.isin(found.rows, trained).sum()),
+        "chose": int((np.isin(found.rows, chose) & ~np.isin(found.rows, trained)).sum()),
     }
 
 
-def _table(cli: Assembly, card: checkpoint.Card, found: Predictions) -> list[Sequence[Any]]:
-    classes = card["classes"]
+def _table(data: ExpressionDataModule, found: Predictions) -> list[Sequence[Any]]:
+    classes = data.classes
     header = ("row", "label", "predicted", *(f"p_{name}" for name in classes))
-    names = cli.datamodule.faces.row_ids[found.rows]
+    names = data.faces.row_ids[found.rows]
     return [
         header,
         *(

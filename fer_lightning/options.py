@@ -24,14 +24,28 @@ OTHERS = {
     "--config FILE": "read options from a YAML file, such as the config.yaml that every fit leaves",
     "--print_config": "print all options with their values, and stop",
     "--ckpt_path FILE": "fit: resume (last finds the newest run of this source and network); "
-    "validate, test: what to score",
+    "validate, test: what to score; given several times, their probabilities are averaged",
+    "--tta {none,flip,ten_crop}": "validate, test: average over views of each face (default: none)",
     "--seed_everything N": "seed of the weights, the order of rows, augmentation and dropout (default: 42)",
     "--patience N": "fit: stop when validation macro-F1 has not risen for N epochs (default: 0, never)",
+    "--init_from FILE": "fit: start from the weights of a checkpoint (a file, or the name of a shipped one); outputs "
+    "of classes that it lacks start afresh",
     "--trainer.max_epochs N": "fit: length of the training (default: 30; 12 for the drawn faces)",
     "--trainer.accelerator, --trainer.devices, ...": "all of Lightning's Trainer; --help_all lists them",
     "--trainer.default_root_dir DIR": "where runs are kept (default: runs)",
 }
-_PLAIN = {"config", "print_config", "ckpt_path", "seed_everything", "patience", "help", "help_all", "verbose"}
+_PLAIN = {
+    "config",
+    "print_config",
+    "ckpt_path",
+    "seed_everything",
+    "patience",
+    "init_from",
+    "tta",
+    "help",
+    "help_all",
+    "verbose",
+}
 
 
 class Option(NamedTuple):

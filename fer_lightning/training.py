@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 
@@ -14,11 +15,12 @@ from fer_lightning.assembly import Assembly
 from fer_lightning.callbacks import CHOSEN_BY, so_far
 from fer_lightning.card import environment, leakage_lines
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation import predict_rows
+from fer_lightning.evaluation import predict_rows, trained_splits
 from fer_lightning.models.cost import multiply_adds, parameters
 from fer_lightning.preprocess import PREPROCESSING
 from fer_lightning.results import show_scores
 from fer_lightning.scores import score
+from fer_lightning.warm_start import start_from
 
 _ABOUT_DRAWINGS = (
     "these faces are drawings, to try the tool without a download; for real ones give --data.root PATH "
@@ -43,6 +45,8 @@ def fit(args: Sequence[str], resume: str | None) -> int:
     cli = Assembly(args, fitting=True, resume=resume)
     try:
         cli.model.card = _card(cli, args)
+        if given := cli.config["init_from"]:
+            _start_from(cli, checkpoint.find(given))
         if cli.resume and _is_finished(cli, Path(cli.resume)):
             return 0
         if cli.trainer.is_global_zero:
@@ -110,6 +114,20 @@ def _card(cli: Assembly, args: Sequence[str]) -> checkpoint.Card:
     }
 
 
+def _start_from(cli: Assembly, path: Path) -> None:
+    """Take the weights of a checkpoint that has not seen what will be scored."""
+    task, data = cli.model, cli.datamodule
+    came_from = start_from(task.net, task.network_name, task.options, task.classes, path)
+    scored = np.concatenate([data.rows("validation"), data.rows("test")])
+    for split in trained_splits(came_from, data):
+        if known := int(np.isin(scored, np.concatenate([split.train, split.validation])).sum()):
+            raise UserError(
+                f"--init_from {path}: was trained or chosen on {known:,} of the rows that are scored here; take a "
+                "checkpoint of other data, or of this very split"
+            )
+    task.card["training"]["init_from"] = came_from
+
+
 def _introduce(cli: Assembly) -> None:
     data, card = cli.datamodule, cli.model.card
     if data.faces.source == "sketch":
@@ -124,6 +142,10 @@ def _introduce(cli: Assembly) -> None:
         print(line)
     cost = f"{card['parameters']:,} parameters, {card['multiply_adds']:,} multiply-adds a face"
     print(f"network: {card['network']['name']}, {cost}, on {card['training']['device']}")
+    if start := card["training"].get("init_from"):
+        fresh = [name for name in card["classes"] if name not in start["classes"]]
+        words = f"; the outputs for {', '.join(fresh)} start afresh" if fresh else ""
+        print(f"start: {start['checkpoint']}, trained on {start['data']['source']}{words}")
     print(f"run: {cli.run}" + (f", resumed from {cli.resume}" if cli.resume else ""), flush=True)
 
 
@@ -150,6 +172,7 @@ def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> 
     compared = [
         ("network", before["network"], now["network"]),
         ("classes", before["classes"], now["classes"]),
+        ("--init_from", _start_of(before), _start_of(now)),
         ("data", before["data"]["fingerprint"][:12], now["data"]["fingerprint"][:12]),
     ]
     for group in ("model", "data"):
@@ -160,6 +183,11 @@ def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> 
             raise UserError(
                 f"{resume}: was trained with {what} {was}, now it is {is_now}; resume with the same settings"
             )
+
+
+def _start_of(card: checkpoint.Card) -> str | None:
+    start: dict[str, str] | None = card["training"].get("init_from")
+    return start["checkpoint"] if start else None
 
 
 def _how_to_go_on(run: Path, args: Sequence[str]) -> str:

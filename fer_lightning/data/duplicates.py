@@ -69,6 +69,23 @@ def near_clusters(faces: NDArray[np.uint8], identical: NDArray[np.int64]) -> NDA
     return found
 
 
+def joined(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the finest groups that break neither of two groupings, int64 ``[N]``.
+
+    Args:
+        left: Group of each row; a joined group is called by its smallest number here.
+        right: Another grouping of the same rows.
+    """
+    names, inside = np.unique(left, return_inverse=True)
+    others, beside = np.unique(right, return_inverse=True)
+    size = len(names) + len(others)
+    edges = coo_array((np.ones(len(left), dtype=np.int8), (inside, len(names) + beside)), shape=(size, size))
+    _, component = connected_components(edges, directed=False)
+    _, first = np.unique(component[: len(names)], return_index=True)
+    found: NDArray[np.int64] = names[first[component[inside]]]
+    return found
+
+
 def _signatures(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return each picture's cells with mean 0 and length 1, float32 ``[N, 144]``; zeros for a blank picture."""
     n, height, width = faces.shape

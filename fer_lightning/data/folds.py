@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from fer_lightning.data.cache import cached, hash_arrays
-from fer_lightning.data.duplicates import find_duplicates
+from fer_lightning.data.duplicates import find_duplicates, joined
 from fer_lightning.data.faceset import FaceSet, Role
 from fer_lightning.errors import UserError
 
@@ -55,8 +55,8 @@ def make_split(
     Args:
         faces: The set.
         protocol: ``official``; ``random`` or ``grouped`` folds, stratified by class; ``auto`` takes the official split
-            where there is one, else grouped folds. Groups are subjects where the set knows them, else clusters of
-            identical and near-identical pictures.
+            where there is one, else grouped folds. Groups are clusters of identical and near-identical pictures,
+            and where the set knows its subjects, all that a subject is on.
         folds: Number of folds.
         fold: Which fold is scored.
         seed: Seed of the shuffling.
@@ -115,7 +115,7 @@ def _hold_out(faces: FaceSet, rows: Rows, parts: int, seed: int, *, grouped: boo
 def _fold_of(faces: FaceSet, rows: Rows, folds: int, seed: int, *, grouped: bool) -> Rows:
     """Return the fold of each of the rows, int64; from the cache where it was made before."""
     labels = faces.labels[rows]
-    groups = _groups(faces)[rows] if grouped else rows
+    groups = groups_of(faces)[rows] if grouped else rows
     what = "subjects or pictures" if grouped else "rows"
     for name, count in _members(faces, rows, grouped=grouped).items():
         if count < folds:
@@ -132,13 +132,15 @@ def _fold_of(faces: FaceSet, rows: Rows, folds: int, seed: int, *, grouped: bool
     return np.asarray(cached(f"folds-v{_VERSION}-{key}", make)["fold"])
 
 
-def _groups(faces: FaceSet) -> Rows:
-    return faces.subjects if faces.subjects is not None else find_duplicates(faces).near
+def groups_of(faces: FaceSet) -> Rows:
+    """Return what grouped folds keep on one side, int64 ``[N]``: clusters of alike pictures, joined by subject."""
+    near = find_duplicates(faces).near
+    return near if faces.subjects is None else joined(faces.subjects, near)
 
 
 def _members(faces: FaceSet, rows: Rows, *, grouped: bool) -> dict[str, int]:
     """Return how many groups (or rows) each class has among the rows; classes without any are left out."""
-    labels, groups = faces.labels[rows], _groups(faces)[rows] if grouped else rows
+    labels, groups = faces.labels[rows], groups_of(faces)[rows] if grouped else rows
     counts = (len(np.unique(groups[labels == label])) for label in range(len(faces.classes)))
     return {name: count for name, count in zip(faces.classes, counts, strict=True) if count}
 
