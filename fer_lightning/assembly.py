@@ -23,7 +23,6 @@ from fer_lightning.errors import UserError
 from fer_lightning.task import ExpressionTask
 
 RUNS = "runs"
-_EPOCHS, _EPOCHS_OF_DRAWINGS = 30, 12
 _LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "NoneType": "null", "str": "text"}
 _TRAINER_DEFAULTS: dict[str, Any] = {
@@ -109,7 +108,7 @@ class Assembly(LightningCLI):
         if trainer["max_epochs"] == -1:
             raise UserError("--trainer.max_epochs -1: give the training a length; its learning rate falls to the end")
         if trainer["max_epochs"] is None and trainer["max_steps"] == -1:  # the learning rate needs to know the end
-            trainer["max_epochs"] = _EPOCHS_OF_DRAWINGS if source == "sketch" else _EPOCHS
+            trainer["max_epochs"] = options.EPOCHS_OF_DRAWINGS if source == "sketch" else options.EPOCHS
         self.base, self.name = Path(trainer["default_root_dir"]), f"{source}-{self.config['model']['network']}"
         if self.resume == "last":
             self.resume = str(runs.last_checkpoint(self.base, self.name))

@@ -22,13 +22,15 @@ _USAGE = """usage: python -m fer_lightning VERB [options]
              report.json, scores.csv and a picture of the confusion matrix
   predict    find the faces on photos, folders and films and name their
              expressions: predict INPUT... [--out FILE]
+  crossval   train and score networks on every fold, resumable
+  report     tables, figures and tests of a crossval: report RUN
   card       print what a checkpoint says of itself: card FILE
              [--json | --markdown]
 
 VERB --help lists the options of a verb; --version prints the version.
 """
 _TRAINING = ("fit", "validate", "test")
-_VERBS = (*_TRAINING, "predict", "card")
+_VERBS = (*_TRAINING, "predict", "crossval", "report", "card")
 _VIEWS: tuple["Views", ...] = ("none", "flip", "ten_crop")
 _CARD_FORMS = ("--json", "--markdown")
 
@@ -74,6 +76,8 @@ def _run(words: list[str]) -> int:
         return _card(rest)
     if verb == "predict":
         return _predict(rest)
+    if verb == "crossval":
+        return _crossval(rest)
     if "-h" in rest or "--help" in rest:
         print(options.help_text(verb))
         return 0
@@ -135,6 +139,18 @@ def _predict(rest: list[str]) -> int:
     from fer_lightning import predicting  # seconds of torch, not paid for help or a mistake
 
     return predicting.predict(wanted, sources)
+
+
+def _crossval(rest: list[str]) -> int:
+    from fer_lightning import crossval_options
+
+    if "-h" in rest or "--help" in rest:
+        print(crossval_options.help_text(), end="")
+        return 0
+    wanted = crossval_options.parse(rest)
+    from fer_lightning.crossval import crossval
+
+    return crossval(wanted)
 
 
 def _card(rest: list[str]) -> int:

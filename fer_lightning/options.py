@@ -20,6 +20,9 @@ _PACKAGE = Path(__file__).resolve().parent
 _CLASSES = {"data": "ExpressionDataModule", "model": "ExpressionTask", "trainer": "Trainer"}
 _LINKED = {"classes", "class_shares", "seed"}  # the command line takes them from the data and --seed_everything
 
+EPOCHS, EPOCHS_OF_DRAWINGS = 30, 12
+"""Length of a training that was not given one: of real faces, and of the drawn ones, which are learned sooner."""
+
 OTHERS = {
     "--config FILE": "read options from a YAML file, such as the config.yaml that every fit leaves",
     "--print_config": "print all options with their values, and stop",
@@ -30,7 +33,7 @@ OTHERS = {
     "--patience N": "fit: stop when validation macro-F1 has not risen for N epochs (default: 0, never)",
     "--init_from FILE": "fit: start from the weights of a checkpoint (a file, or the name of a shipped one); outputs "
     "of classes that it lacks start afresh",
-    "--trainer.max_epochs N": "fit: length of the training (default: 30; 12 for the drawn faces)",
+    "--trainer.max_epochs N": f"fit: length of the training (default: {EPOCHS}; drawn faces: {EPOCHS_OF_DRAWINGS})",
     "--trainer.accelerator, --trainer.devices, ...": "all of Lightning's Trainer; --help_all lists them",
     "--trainer.default_root_dir DIR": "where runs are kept (default: runs)",
 }

@@ -53,6 +53,11 @@ def share_run(run: Path) -> None:
     os.environ[_ENV] = str(run)
 
 
+def is_joined() -> bool:
+    """Return whether this process was started by a training, to share its work."""
+    return bool(os.environ.get(_ENV))
+
+
 def leave_run(run: Path) -> None:
     """End the sharing, so that a later training of the same process makes a run of its own; an empty run vanishes."""
     os.environ.pop(_ENV, None)

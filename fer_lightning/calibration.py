@@ -1,0 +1,40 @@
+"""Temperature scaling (Guo et al. 2017): one number, fitted on rows that were held out, makes probabilities honest."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+_BOUNDS = (0.2, 5.0)  # on few or perfectly known rows the best temperature runs away; it is stopped here
+_SMALLEST = 1e-30
+
+
+def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+    """Return the temperature under which held-out rows are most likely; above 1 the network was too sure.
+
+    Args:
+        probabilities: ``[n, K]``, rows sum to 1, n at least 1.
+        labels: Hard labels, int64 ``[n]``.
+    """
+
+    def unlikeliness(log_temperature: float) -> float:
+        scaled = with_temperature(probabilities, float(np.exp(log_temperature)))
+        return float(-np.log(np.maximum(scaled[np.arange(len(labels)), labels], _SMALLEST)).mean())
+
+    found = minimize_scalar(unlikeliness, bounds=np.log(_BOUNDS), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x))
+
+
+def with_temperature(
+    probabilities: NDArray[np.floating], temperature: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the probabilities under a temperature, float64 ``[n, K]``: softmax of the logits divided by it.
+
+    Args:
+        probabilities: ``[n, K]``, rows sum to 1.
+        temperature: Above 0; one, or one for each row ``[n]``.
+    """
+    logits = np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), _SMALLEST))
+    logits /= np.reshape(temperature, (-1, 1))
+    raised = np.exp(logits - logits.max(1, keepdims=True))
+    found: NDArray[np.float64] = raised / raised.sum(1, keepdims=True)
+    return found

@@ -1,0 +1,241 @@
+"""``crossval``: the paper's protocol (section 3.2) and its leak-free twin, cell by cell, side by side, resumable."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+
+from fer_lightning import cells, checkpoint, options
+from fer_lightning.cell import BUSY
+from fer_lightning.cells import Cell
+from fer_lightning.crossval_options import Options
+from fer_lightning.data.sources import recognise
+from fer_lightning.errors import UserError
+
+_PAUSE, _SAY_EVERY = 0.2, 60.0  # seconds
+_MAY_CHANGE = {  # the data's fingerprint and the start's digest are compared by fit itself
+    *("data.root", "data.source", "data.num_workers", "data.on_bad_row", "init_from", "trainer.default_root_dir"),
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+}
+
+
+def crossval(wanted: Options) -> int:
+    """Run the cells that are not finished.
+
+    Args:
+        wanted: What the command line asked for.
+
+    Returns:
+        The exit code: 0 all cells of this call are finished, 1 some failed, 130 stopped by Ctrl-C.
+
+    Raises:
+        UserError: If an option, the data or a start cannot be used, or a cell was begun with other options.
+    """
+    planned = plan(wanted)
+    share, of = wanted.share
+    own = planned[share - 1 :: of]
+    for cell in own:
+        _must_match(wanted.out, cell)
+    done = [cell for cell in own if cells.is_finished(cells.folder_of(wanted.out, cell))]
+    print(f"{wanted.out}: {len(own)} cells" + (f" of {len(planned)}" if of > 1 else "") + f", {len(done)} finished")
+    if wanted.list_only:
+        for cell in own:
+            print(f"{'done' if cell in done else 'open'}  {cell.name}")
+        return 0
+    code = _Work(wanted, own).run()
+    if code == 0:
+        print(f"next: python -m fer_lightning report {wanted.out}")
+    return code
+
+
+def plan(wanted: Options) -> list[Cell]:
+    """Return the cells in the order in which they run: every network has its first folds early.
+
+    Raises:
+        UserError: If the data or a start cannot be used.
+    """
+    given = dict(options.pairs(wanted.fit))
+    root = given.get("data.root")
+    source = recognise(given.get("data.source", "auto"), Path(root).expanduser() if root else None)  # type: ignore[arg-type]
+    found = []
+    starts = _starts(wanted)
+    for seed, fold, protocol, network in itertools.product(
+        wanted.seeds, wanted.only_folds, wanted.protocols, wanted.networks
+    ):
+        for start, file in starts[network]:
+            cell = Cell(source, protocol, network, start, seed, wanted.folds, fold, tta=wanted.tta)
+            words = ["--data.split", protocol, "--data.folds", str(wanted.folds), "--data.fold", str(fold)]
+            words += ["--model.network", network, "--seed_everything", str(seed), *wanted.fit]
+            words += ["--trainer.default_root_dir", str(cells.folder_of(wanted.out, cell))]
+            words += ["--init_from", str(file)] if file else []
+            words += ["--trainer.devices", "1"] if wanted.jobs > 1 and "trainer.devices" not in given else []
+            found.append(replace(cell, words=tuple(words)))
+    return found
+
+
+def _starts(wanted: Options) -> dict[str, list[tuple[str, Path | None]]]:
+    """Return the starts of each network: what they are called, and the checkpoint."""
+    starts: dict[str, list[tuple[str, Path | None]]] = {network: [] for network in wanted.networks}
+    for name in wanted.starts:
+        if name == "scratch":
+            for of_network in starts.values():
+                of_network.append(("scratch", None))
+            continue
+        file = checkpoint.find(name)
+        card = checkpoint.read_card(file)
+        network, called = card["network"]["name"], card["data"]["source"]
+        if network not in starts:
+            raise UserError(f"--starts {name}: holds {network}, which is not among --networks")
+        if called in dict(starts[network]):
+            raise UserError(f"--starts {name}: a second start of {network} from {called}; use another --out for it")
+        starts[network].append((called, file))
+    if missing := [network for network, found in starts.items() if not found]:
+        raise UserError(
+            f"--starts: none is a checkpoint of {missing[0]}; add one, add scratch, or leave the network out"
+        )
+    return starts
+
+
+def _must_match(run: Path, cell: Cell) -> None:
+    file = cells.folder_of(run, cell) / cells.PLAN
+    if not file.exists():
+        return
+    before, now = (_settings(words) for words in (cells.from_plan(cells.read_json(file)).words, cell.words))
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            raise UserError(
+                f"{file.parent}: was begun with {_shown(name, before)}, now it is {_shown(name, now)}; "
+                "use the same options, or another --out"
+            )
+
+
+def _settings(words: Sequence[str]) -> dict[str, str | None]:
+    return {name: value for name, value in options.pairs(words) if name not in _MAY_CHANGE}
+
+
+def _shown(name: str, settings: dict[str, str | None]) -> str:
+    return f"--{name} {settings[name]}" if name in settings else f"no --{name}"
+
+
+class _Work:
+    """The cells at work, in processes of their own."""
+
+    def __init__(self, wanted: Options, own: Sequence[Cell]) -> None:
+        self.wanted, self.own = wanted, own
+        self.open = [cell for cell in own if not cells.is_finished(cells.folder_of(wanted.out, cell))]
+        self.waiting = list(self.open)
+        self.running: dict[int, tuple[Cell, subprocess.Popen[bytes]]] = {}  # by slot
+        self.failed: list[Cell] = []
+        self.elsewhere: list[Cell] = []
+
+    def run(self) -> int:
+        """Run all that waits; return the exit code."""
+        said = time.monotonic()
+        try:
+            while self.waiting or self.running:
+                for slot in range(self.wanted.jobs):
+                    if slot not in self.running and self.waiting:
+                        self._start(slot, self.waiting.pop(0))
+                time.sleep(_PAUSE)
+                for slot, (cell, process) in list(self.running.items()):
+                    if process.poll() is not None:
+                        del self.running[slot]
+                        self._ended(cell, process.returncode)
+                if time.monotonic() - said > _SAY_EVERY:
+                    said = time.monotonic()
+                    print(self._progress(), flush=True)
+        except KeyboardInterrupt:
+            print("\nstopping; the same command goes on from the last finished epochs", file=sys.stderr, flush=True)
+            self._stop(signal.SIGINT)
+            return 130
+        except BaseException:
+            self._stop(signal.SIGTERM)
+            raise
+        if self.elsewhere:
+            print(f"{len(self.elsewhere)} cells are at work in another process: {self.elsewhere[0].name}, ...")
+        return 1 if self.failed else 0
+
+    def _start(self, slot: int, cell: Cell) -> None:
+        folder = cells.folder_of(self.wanted.out, cell)
+        cells.write_json(folder / cells.PLAN, cell.plan())
+        print(f"begins: {cell.name}", flush=True)
+        with (folder / cells.LOG).open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "fer_lightning.cell", str(folder)],
+                stdin=subprocess.PIPE,  # it ends when this process does
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._share_of_the_machine(slot)},
+            )
+        self.running[slot] = (cell, process)
+
+    def _share_of_the_machine(self, slot: int) -> dict[str, str]:
+        """Return the environment that gives each of several jobs its cores, and its GPU where there are several."""
+        jobs, share = self.wanted.jobs, {}
+        if jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
+            share["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+        gpus = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+        if jobs > 1 and len(gpus) > 1:
+            share["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+        return share
+
+    def _ended(self, cell: Cell, code: int) -> None:
+        folder = cells.folder_of(self.wanted.out, cell)
+        if code == BUSY:
+            self.elsewhere.append(cell)
+        elif code == 2:
+            raise UserError(_last_line(folder).removeprefix("error: "))
+        elif code:
+            self.failed.append(cell)
+            print(f"failed: {cell.name}, exit code {code}: {_last_line(folder)}; see {folder / cells.LOG}", flush=True)
+        else:
+            found = cells.read_json(folder / cells.RESULT)["scores"][cell.tta[0]]
+            scores = f"accuracy {found['accuracy']:.1%}, macro-F1 {found['macro_f1']:.3f} on {found['n']:,} rows"
+            print(f"done: {cell.name}: {scores}\n{self._progress()}", flush=True)
+
+    def _progress(self) -> str:
+        done = sum(cells.is_finished(cells.folder_of(self.wanted.out, cell)) for cell in self.own)
+        words = [f"{done} of {len(self.own)} cells finished"]
+        for cell, _ in self.running.values():
+            epochs = len(cells.history(cells.folder_of(self.wanted.out, cell)))
+            words.append(f"{cell.name} has {epochs} of {self._epochs(cell)} epochs")
+        if (left := self._seconds_left()) is not None:
+            words.append(f"about {left // 3600:.0f}:{left % 3600 // 60:02.0f} h left")
+        return ", ".join(words)
+
+    def _seconds_left(self) -> float | None:
+        """Estimate by the epochs so far: how long they took for each network, and how many are to come."""
+        took: dict[str, list[float]] = {}
+        left: dict[str, int] = {}
+        for cell in self.own:
+            epochs = cells.history(cells.folder_of(self.wanted.out, cell))
+            took.setdefault(cell.network, []).extend(row["seconds"] for row in epochs)
+            if not cells.is_finished(cells.folder_of(self.wanted.out, cell)):
+                left[cell.network] = left.get(cell.network, 0) + max(0, self._epochs(cell) - len(epochs))
+        known = {network: mean(seconds) for network, seconds in took.items() if seconds}
+        if not known:
+            return None
+        unknown = mean(known.values())
+        return sum(known.get(network, unknown) * epochs for network, epochs in left.items()) / self.wanted.jobs
+
+    def _epochs(self, cell: Cell) -> int:
+        given = dict(options.pairs(cell.words)).get("trainer.max_epochs")
+        return int(given) if given else options.EPOCHS_OF_DRAWINGS if cell.source == "sketch" else options.EPOCHS
+
+    def _stop(self, how: signal.Signals) -> None:
+        with ExitStack() as stack:
+            for _, process in self.running.values():
+                stack.callback(process.wait)
+                process.send_signal(how)
+
+
+def _last_line(folder: Path) -> str:
+    lines = (folder / cells.LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no word in its log"

@@ -1,0 +1,178 @@
+"""The command line of ``crossval``, read by the standard library alone: ``--help`` and mistakes are instant."""
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fer_lightning import options
+from fer_lightning.errors import UserError
+
+_DESCRIPTION = """\
+Train and score networks on every fold. Each cell (network, protocol, start,
+seed, fold) is a fit of its own in a folder of its own; a finished cell is never
+run again, a stopped one goes on. Every option of fit may be added: --data.*,
+--model.*, --trainer.*, --patience.
+"""
+_MORE = """\
+The checkpoint of a cell is chosen on rows held out of its training folds, never
+on the fold that is scored. `report RUN` reads what is there at any time.
+
+A cluster's job array shares the cells (SLURM, ten jobs):
+  #SBATCH --array=1-10
+  python -m fer_lightning crossval ... --cell $SLURM_ARRAY_TASK_ID/10
+
+exit code: 0 all cells of this call are finished, 1 some failed (their log.txt
+says why), 2 a mistake of yours, 130 stopped by Ctrl-C
+"""
+_OURS = {
+    "data.split": "--protocols",
+    "data.fold": "--folds",
+    "data.folds": "--folds",
+    "model.network": "--networks",
+    "seed_everything": "--seeds",
+    "init_from": "--starts",
+    "config": "the options themselves",
+    "ckpt_path": "nothing: cells go on by themselves",
+    "tta": "--tta behind crossval once, as a list",
+    "trainer.default_root_dir": "--out",
+}
+_CHOICES = {
+    "networks": ("improved_cnn", "improved_cnn_wide", "plain_cnn"),
+    "protocols": ("random", "grouped"),
+    "tta": ("none", "flip", "ten_crop"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``crossval`` was asked to do; the help text of each stands in :func:`parse`."""
+
+    out: Path
+    networks: tuple[str, ...]
+    protocols: tuple[str, ...]
+    folds: int
+    only_folds: tuple[int, ...]
+    starts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    tta: tuple[str, ...]
+    jobs: int
+    share: tuple[int, int]
+    list_only: bool
+    fit: tuple[str, ...]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message.removeprefix('argument ')}; see crossval --help")
+
+
+def parse(words: Sequence[str]) -> Options:
+    """Read the words behind ``crossval``.
+
+    Raises:
+        UserError: If an option or its value is none.
+    """
+    found, rest = _parser().parse_known_args(words)
+    options.check(rest)
+    for name, _ in options.pairs(rest):
+        if name in _OURS:
+            raise UserError(f"--{name}: crossval sets it for each cell; use {_OURS[name]}")
+    if stray := next((word for place, word in enumerate(rest) if _is_stray(rest, place)), None):
+        raise UserError(f"{stray}: crossval takes options alone; see crossval --help")
+    for fold in found.only_folds:
+        if fold >= found.folds:
+            raise UserError(f"--only_folds {fold}: choose from 0 to {found.folds - 1}, as --folds is {found.folds}")
+    only = found.only_folds or tuple(range(found.folds))
+    return Options(**{**vars(found), "only_folds": only, "fit": tuple(options.spelled_out(rest))})
+
+
+def help_text() -> str:
+    """Return the help, as wide as a terminal of 80 columns."""
+    return _parser().format_help()
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="python -m fer_lightning crossval",
+        usage="python -m fer_lightning crossval --data.root PATH [--out RUN] [options]",
+        description=_DESCRIPTION,
+        epilog=_MORE,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80, max_help_position=28),
+        allow_abbrev=False,
+        add_help=False,
+    )
+    add = parser.add_argument
+    add(
+        "--out",
+        type=Path,
+        default=Path("runs/crossval"),
+        metavar="RUN",
+        help="folder of the cells; several calls may fill it (default: runs/crossval)",
+    )
+    add("--networks", **_names("networks", "improved_cnn,plain_cnn"))
+    add("--protocols", **_names("protocols", "random,grouped"))
+    add("--folds", type=_count(2), default=5, metavar="K", help="number of folds (default: 5)")
+    add("--only_folds", type=_numbers, default=(), metavar="I,...", help="run these folds, from 0 (default: all)")
+    add(
+        "--starts",
+        type=_words,
+        default=("scratch",),
+        metavar="S,...",
+        help="scratch, or checkpoints to start from: files, or names of shipped ones (default: scratch)",
+    )
+    add("--seeds", type=_numbers, default=(42,), metavar="N,...", help="one training for each seed (default: 42)")
+    add("--tta", **_names("tta", "none,flip"))
+    add("--jobs", type=_count(1), default=1, metavar="N", help="cells side by side, sharing cores or GPUs (default: 1)")
+    add(
+        "--cell", type=_share, default=(1, 1), dest="share", metavar="I/N", help="run the I-th of N shares of the cells"
+    )
+    add("--list", action="store_true", dest="list_only", help="print the cells and what is done, and stop")
+    return parser
+
+
+def _names(option: str, default: str) -> dict[str, Any]:
+    def read(text: str) -> tuple[str, ...]:
+        names = _words(text)
+        if wrong := [name for name in names if name not in _CHOICES[option]]:
+            raise argparse.ArgumentTypeError(f"{wrong[0]}: choose from {', '.join(_CHOICES[option])}")
+        return names
+
+    text = f"from {', '.join(_CHOICES[option])} (default: {default})"
+    return {"type": read, "default": tuple(default.split(",")), "metavar": "X,...", "help": text}
+
+
+def _words(text: str) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(word for word in text.split(",") if word))
+    if not words:
+        raise argparse.ArgumentTypeError("needs at least one, divided by commas")
+    return words
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    if wrong := [word for word in _words(text) if not word.isdecimal()]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]} is no whole number")
+    return tuple(int(word) for word in _words(text))
+
+
+def _count(least: int) -> Callable[[str], int]:
+    def whole(word: str) -> int:
+        if not word.isdecimal() or int(word) < least:
+            raise argparse.ArgumentTypeError(f"{word} is no whole number from {least} on")
+        return int(word)
+
+    return whole
+
+
+def _share(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text} is no share such as 3/10, from 1/10 to 10/10")
+    return int(found[1]), int(found[2])
+
+
+def _is_stray(words: Sequence[str], place: int) -> bool:
+    before = words[place - 1] if place else ""
+    return not words[place].startswith("--") and not (before.startswith("--") and "=" not in before)
