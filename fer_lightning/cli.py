@@ -78,6 +78,8 @@ def _run(words: list[str]) -> int:
         return _predict(rest)
     if verb == "crossval":
         return _crossval(rest)
+    if verb == "report":
+        return _report(rest)
     if "-h" in rest or "--help" in rest:
         print(options.help_text(verb))
         return 0
@@ -151,6 +153,20 @@ def _crossval(rest: list[str]) -> int:
     from fer_lightning.crossval import crossval
 
     return crossval(wanted)
+
+
+def _report(rest: list[str]) -> int:
+    from fer_lightning import report_options
+
+    if "-h" in rest or "--help" in rest:
+        print(report_options.help_text(), end="")
+        return 0
+    wanted = report_options.parse(rest)
+    from fer_lightning import runtime
+    from fer_lightning.report import report
+
+    runtime.scratch()
+    return report(wanted)
 
 
 def _card(rest: list[str]) -> int:

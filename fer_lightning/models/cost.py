@@ -1,5 +1,6 @@
-"""What a network costs: parameters, and multiply-adds for one face."""
+"""What a network costs: parameters, multiply-adds for one face, and time."""
 
+import time
 from typing import Any
 
 import torch
@@ -34,3 +35,24 @@ def multiply_adds(network: nn.Module, side: int = 48) -> int:
         for hook in hooks:
             hook.remove()
     return total
+
+
+def images_per_second(network: nn.Module, batch: int = 32, seconds: float = 2.0, side: int = 48) -> float:
+    """Measure how many grey faces of ``side`` x ``side`` pixels a network answers on a CPU: best of its batches.
+
+    Args:
+        network: The network; it is brought to evaluation mode and to the channels-last layout.
+        batch: Faces in a batch.
+        seconds: How long to measure.
+        side: Side of a face in pixels.
+    """
+    network.eval().to(memory_format=torch.channels_last)
+    faces = torch.rand(batch, 1, side, side)
+    took: list[float] = []
+    with torch.inference_mode():
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end or len(took) < 3:
+            began = time.perf_counter()
+            network(faces)
+            took.append(time.perf_counter() - began)
+    return batch / min(took)

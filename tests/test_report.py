@@ -1,0 +1,347 @@
+"""``report``: every figure recomputed from the table of predictions, by scikit-learn and by plain counting."""
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+)
+
+from fer_lightning.cells import RESULT, Cell, folder_of
+from fer_lightning.cli import main
+from tests import crossvals
+
+Rows = list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished cross-validation of both sets, both networks, both protocols; CK+ from two starts; with its report."""
+    run = crossvals.write_run(tmp_path_factory.mktemp("report") / "run")
+    crossvals.write_run(run, sources=["ckplus"], starts=["fer2013"], tta=("none",))
+    assert main(["report", str(run), "--no_speed"]) == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def found(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "report" / "findings.json").read_text())
+    return content
+
+
+@cache
+def table(run: Path, source: str) -> Rows:
+    with (run / "report" / f"out_of_fold-{source}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def rows_of(run: Path, one: dict[str, Any], **more: str) -> Rows:
+    """Return the predictions of an experiment, as they stand in the table."""
+    wanted = {**{name: str(value) for name, value in one["key"].items()}, **more}
+    return [row for row in table(run, wanted["source"]) if all(row[name] == value for name, value in wanted.items())]
+
+
+def columns(rows: Rows, classes: Sequence[str]) -> tuple[list[str], Any, list[str]]:
+    """Return labels, probabilities and predicted classes."""
+    probabilities = np.array([[float(row[f"p_{name}"]) for name in classes] for row in rows])
+    return [row["label"] for row in rows], probabilities, [classes[best] for best in probabilities.argmax(1)]
+
+
+def by_sklearn(labels: list[str], predicted: list[str], classes: Sequence[str]) -> dict[str, Any]:
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
+    macro = f1_score(labels, predicted, labels=classes, average="macro", zero_division=0)
+    accuracy = accuracy_score(labels, predicted)
+    return {"accuracy": accuracy, "macro_f1": macro, "precision": precision, "recall": recall, "f1": f1}
+
+
+def tempered(probabilities: Any, temperature: Any) -> Any:
+    raised = probabilities ** (1 / temperature[:, None])
+    return raised / raised.sum(1, keepdims=True)
+
+
+def ece(probabilities: Any, labels: list[str], classes: Sequence[str]) -> float:
+    """Expected calibration error, bin by bin as its definition reads."""
+    gaps = 0.0
+    for bin in range(15):
+        inside = [
+            (p.max(), classes[p.argmax()] == label)
+            for p, label in zip(probabilities, labels, strict=True)
+            if bin / 15 < p.max() <= (bin + 1) / 15
+        ]
+        gaps += abs(sum(p for p, _ in inside) - sum(right for _, right in inside))
+    return gaps / len(labels)
+
+
+def test_every_experiment_is_there(found: dict[str, Any]) -> None:
+    keys = [tuple(one["key"].values()) for one in found["experiments"]]
+    assert len(keys) == len(set(keys)) == 2 * 2 * 2 * 2 + 2 * 2
+    assert all(one["complete"] and one["n"] == 420 and len(one["parts"]) == 3 for one in found["experiments"])
+
+
+def test_scores_are_those_of_scikit_learn(run: Path, found: dict[str, Any]) -> None:
+    for one in found["experiments"]:
+        classes = one["classes"]
+        labels, _, predicted = columns(rows_of(run, one), classes)
+        assert one["confusion"] == confusion_matrix(labels, predicted, labels=classes).tolist()
+        for name, value in by_sklearn(labels, predicted, classes).items():
+            assert one["pooled"][name] == pytest.approx(value, abs=1e-9)
+        each = []
+        for fold in range(3):
+            labels, _, predicted = columns(rows_of(run, one, fold=str(fold)), classes)
+            each.append(by_sklearn(labels, predicted, classes))
+        for name in each[0]:
+            values = np.array([fold[name] for fold in each])
+            assert one["mean"][name] == pytest.approx(values.mean(0), abs=1e-9)
+            assert one["spread"][name] == pytest.approx(values.std(0, ddof=1), abs=1e-9)
+            assert one["folds"][1][name] == pytest.approx(values[1], abs=1e-9)
+
+
+def test_calibration_is_that_of_scikit_learn(run: Path, found: dict[str, Any]) -> None:
+    for one in found["experiments"]:
+        rows, classes = rows_of(run, one), one["classes"]
+        labels, probabilities, _ = columns(rows, classes)
+        temperature = np.array([float(row["temperature"]) for row in rows])
+        assert sorted(set(temperature)) == pytest.approx([1.3, 1.4, 1.5])
+        for when, p in (("before", probabilities), ("after", tempered(probabilities, temperature))):
+            mine = one["calibration"][when]
+            assert mine["ece"] == pytest.approx(ece(p, labels, classes), abs=1e-6)
+            order = np.argsort(classes)
+            names = np.array(classes)[order]
+            sure = p[:, order] / p.sum(1, keepdims=True)
+            assert mine["nll"] == pytest.approx(log_loss(labels, sure, labels=names), abs=1e-6)
+            brier = brier_score_loss(labels, sure, labels=names, scale_by_half=False)
+            assert mine["brier"] == pytest.approx(brier, abs=1e-6)
+            assert sum(mine["reliability"]["rows"]) == len(rows)
+
+
+def test_intervals_are_those_of_a_bootstrap_that_draws_groups(run: Path, found: dict[str, Any]) -> None:
+    one = next(one for one in found["experiments"] if one["key"]["protocol"] == "grouped")
+    rows, classes = rows_of(run, one), one["classes"]
+    labels, _, predicted = columns(rows, classes)
+    groups: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        groups.setdefault(row["group"], []).append(place)
+    rng = np.random.default_rng(7)
+    drawn = []
+    for _ in range(400):
+        names = rng.choice(list(groups), len(groups))
+        taken = [place for name in names for place in groups[name]]
+        drawn.append(by_sklearn([labels[i] for i in taken], [predicted[i] for i in taken], classes))
+    for score in ("accuracy", "macro_f1"):
+        expected = np.percentile([one[score] for one in drawn], (2.5, 97.5))
+        assert one["intervals"][score] == pytest.approx(expected, abs=0.012)
+    expected = np.percentile([one["recall"][2] for one in drawn], (2.5, 97.5))
+    assert one["intervals"]["recall"][2] == pytest.approx(expected, abs=0.035)
+
+
+def test_comparisons_are_counted_row_by_row(run: Path, found: dict[str, Any]) -> None:
+    assert len(found["comparisons"]) == (8 + 2) + 4
+    for one in found["comparisons"]:
+        sides = [{"key": {**one["about"], one["by"]: one[which]}} for which in ("first", "second")]
+        classes = [name.removeprefix("p_") for name in table(run, one["about"]["source"])[0] if name.startswith("p_")]
+        known = []
+        for side in sides:
+            rows = rows_of(run, side)
+            labels, _, predicted = columns(rows, classes)
+            known.append({row["row"]: (a, b, row["fold"]) for row, a, b in zip(rows, labels, predicted, strict=True)})
+        right = [{row: label == said for row, (label, said, _) in side.items()} for side in known]
+        assert one["n"] == len(right[0]) == 420
+        assert one["mcnemar"]["only_first"] == sum(right[0][row] and not right[1][row] for row in right[0])
+        assert one["mcnemar"]["only_second"] == sum(right[1][row] and not right[0][row] for row in right[0])
+        accuracy = one["differences"]["accuracy"]
+        assert accuracy["pooled"] == pytest.approx((sum(right[0].values()) - sum(right[1].values())) / 420)
+        folds = [
+            [np.mean([right[k][row] for row, (_, _, f) in known[k].items() if f == str(fold)]) for k in (0, 1)]
+            for fold in range(3)
+        ]
+        differences = np.array([a - b for a, b in folds])
+        assert accuracy["t_test"]["mean"] == pytest.approx(differences.mean())
+        t = differences.mean() / np.sqrt(differences.var(ddof=1) * (1 / 3 + 1 / 2))
+        assert accuracy["t_test"]["t"] == pytest.approx(t)
+        low, high = accuracy["interval"]
+        assert low <= accuracy["pooled"] <= high
+
+
+def test_the_leak_is_random_minus_grouped_on_the_same_rows(found: dict[str, Any]) -> None:
+    pooled = {tuple(one["key"].values()): one["pooled"] for one in found["experiments"]}
+    assert len(found["leaks"]) == 2 * 2 * 2 + 2
+    for one in found["leaks"]:
+        random, grouped = (pooled[tuple({**one["about"], "protocol": p}.values())] for p in ("random", "grouped"))
+        for score in ("accuracy", "macro_f1"):
+            assert one["scores"][score]["leak"] == pytest.approx(random[score] - grouped[score])
+            low, high = one["scores"][score]["interval"]
+            assert low <= one["scores"][score]["leak"] <= high
+
+
+def test_an_ensemble_averages_what_each_network_says_at_its_temperature(run: Path, found: dict[str, Any]) -> None:
+    assert len(found["ensembles"]) == 8 + 2
+    for one in found["ensembles"]:
+        said = []
+        for network in ("improved_cnn", "plain_cnn"):
+            rows = rows_of(run, {"key": {**one["key"], "network": network}})
+            labels, probabilities, _ = columns(rows, one["classes"])
+            calm = tempered(probabilities, np.array([float(row["temperature"]) for row in rows]))
+            said.append({row["row"]: (label, p) for row, label, p in zip(rows, labels, calm, strict=True)})
+        labels = [said[0][row][0] for row in said[0]]
+        mean = np.array([(said[0][row][1] + said[1][row][1]) / 2 for row in said[0]])
+        predicted = [one["classes"][best] for best in mean.argmax(1)]
+        assert one["pooled"]["accuracy"] == pytest.approx(accuracy_score(labels, predicted), abs=1e-9)
+        assert one["calibration"]["before"]["ece"] == pytest.approx(ece(mean, labels, one["classes"]), abs=1e-6)
+
+
+def test_the_paper_stands_beside_ours(run: Path, found: dict[str, Any]) -> None:
+    with (run / "report" / "tables" / "table1.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    paper = [row for row in rows if row[""] == "the paper"]
+    assert [(row["happy"], row["sad"], row["fear"], row["angry"], row["disgust"]) for row in paper] == [
+        ("0.99", "0.99", "1.00", "0.93", ""),
+        ("1.00", "0.99", "1.00", "0.98", ""),
+    ]
+    ours = next(row for row in rows if row["network"] == "improved_cnn" and row[""] == "random folds, from scratch")
+    gap = rows[rows.index(ours) + 1]
+    one = next(
+        one
+        for one in found["experiments"]
+        if tuple(one["key"].values()) == ("ckplus", "random", "improved_cnn", "scratch", "none", 3)
+    )
+    fear = one["classes"].index("fear")
+    assert ours["fear"] == f"{one['mean']['precision'][fear]:.3f} ± {one['spread']['precision'][fear]:.3f}"
+    assert float(gap["fear"].replace("\N{MINUS SIGN}", "-")) == pytest.approx(
+        one["mean"]["precision"][fear] - 1.0, abs=5e-4
+    )
+    with (run / "report" / "scores.csv").open(newline="") as file:
+        scores = list(csv.DictReader(file))
+    printed = [row for row in scores if row["paper"] and row["source"] == "fer2013" and row["network"] == "plain_cnn"]
+    assert {(row["class"], row["score"], row["paper"]) for row in printed} == {
+        ("happy", "precision", "0.83"),
+        ("sad", "precision", "0.65"),
+        ("fear", "precision", "0.54"),
+        ("angry", "precision", "0.57"),
+    }
+
+
+def test_the_table_alone_gives_the_same_figures(run: Path, found: dict[str, Any], tmp_path: Path) -> None:
+    for source in ("ckplus", "fer2013"):
+        file = run / "report" / f"out_of_fold-{source}.csv"
+        assert main(["report", str(file), "--out", str(tmp_path / source)]) == 0
+        again = json.loads((tmp_path / source / "findings.json").read_text())
+        for kind in ("experiments", "ensembles", "comparisons", "leaks"):
+            whole = [one for one in found[kind] if one.get("key", one.get("about"))["source"] == source]
+            assert again[kind] == whole
+
+
+def test_the_same_cells_give_the_same_files(tmp_path: Path) -> None:
+    run = crossvals.write_run(tmp_path / "run", sources=["ckplus"], networks=["improved_cnn"])
+    assert main(["report", str(run), "--no_speed"]) == 0
+    assert main(["report", str(run), "--no_speed", "--out", str(tmp_path / "again")]) == 0
+    names = sorted(file.relative_to(run / "report") for file in (run / "report").rglob("*") if file.is_file())
+    assert names == sorted(
+        file.relative_to(tmp_path / "again") for file in (tmp_path / "again").rglob("*") if file.is_file()
+    )
+    for name in names:
+        assert (run / "report" / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+
+
+def test_what_is_missing_is_said_and_not_filled_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = crossvals.write_run(tmp_path, sources=["ckplus"], protocols=["random"], tta=("none",))
+    gone = Cell("ckplus", "random", "plain_cnn", "scratch", 42, 3, 1, (), ("none",))
+    (folder_of(run, gone) / RESULT).unlink()
+    assert main(["report", str(run), "--no_speed"]) == 0
+    assert gone.name in capsys.readouterr().out
+    text = (run / "report" / "report.md").read_text()
+    assert "plain_cnn from scratch on ckplus, random folds (2 of 3 folds)" in text
+    assert gone.name in text
+    found = json.loads((run / "report" / "findings.json").read_text())
+    improved, plain = found["experiments"]
+    assert (improved["complete"], plain["complete"], plain["n"]) == (True, False, 280)
+    assert found["comparisons"][0]["n"] == 280
+
+
+class _Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.pictures: list[dict[str, str | None]] = []
+        self.addresses: list[str] = []
+        self.anchors: list[str] = []
+        self.tables = self.captions = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = dict(attrs)
+        self.pictures += [known] if tag == "img" else []
+        self.addresses += [str(known[name]) for name in ("src", "href") if name in known]
+        self.anchors += [str(known["id"])] if "id" in known else []
+        self.tables += tag == "table"
+        self.captions += tag == "caption"
+
+
+def test_the_page_needs_no_other_file_and_can_be_heard(run: Path) -> None:
+    page = _Page((run / "report" / "index.html").read_text())
+    assert len(page.pictures) == 3 + 1 + 12 + 12 + 6
+    assert all(len(picture["alt"] or "") > 40 for picture in page.pictures)
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.anchors)
+    assert page.tables == page.captions == len(list((run / "report" / "tables").iterdir()))
+
+
+def test_the_files_of_the_markdown_are_there(run: Path) -> None:
+    named = re.findall(r"!\[[^]]{40,}\]\(([^)]*)\)", (run / "report" / "report.md").read_text())
+    assert len(named) == 34
+    for name in named:
+        assert (run / "report" / name).read_bytes().startswith(b"<?xml")
+        with Image.open(run / "report" / name.replace(".svg", ".png")) as picture:
+            assert picture.width > 600
+
+
+def test_speed_is_measured_unless_it_is_not_wanted(tmp_path: Path) -> None:
+    run = crossvals.write_run(tmp_path, sources=["ckplus"], protocols=["random"], networks=["improved_cnn"])
+    assert main(["report", str(run)]) == 0
+    with (run / "report" / "tables" / "costs.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["parameters"], row["multiply-adds a face"]) == ("185,431", "18,460,800")
+    assert row["training, images/s"] == "201"
+    assert float(row["inference, images/s"].replace(",", "")) > 1
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["report", *words]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: ")
+    assert (err.count("\n"), out) == (1, "")
+    return err
+
+
+def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no such folder or table" in refused(capsys, str(tmp_path / "nowhere"))
+    assert "run crossval" in refused(capsys, str(tmp_path))
+    assert "required" in refused(capsys)
+    assert "unrecognized" in refused(capsys, str(run), "--fast")
+    file = run / "report" / "out_of_fold-ckplus.csv"
+    assert "not both" in refused(capsys, str(run), str(file))
+    assert "twice" in refused(capsys, str(run), str(run))
+    assert "no table of out-of-fold predictions" in refused(capsys, str(run / "report" / "scores.csv"))
+    cut = tmp_path / "cut.csv"
+    lines = file.read_text().splitlines()
+    cut.write_text("\n".join([*lines[:5], lines[5][:40]]) + "\n")
+    assert f"{cut} row 6: damaged" in refused(capsys, str(cut))
+    assert not (tmp_path / "recomputed").exists()
+    assert "name a folder" in refused(capsys, str(run), "--out", str(cut))
+
+
+def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--help"]) == 0
+    assert "--no_speed" in capsys.readouterr().out
