@@ -95,6 +95,8 @@ def _train_or_score(verb: str, rest: list[str]) -> int:
         raise UserError(f"--tta {tta}: choose from {', '.join(_VIEWS)}")
     if verb == "fit" and (len(files) > 1 or views):
         raise UserError("--tta and several --ckpt_path are for validate and test")
+    if verb != "fit" and "init_from" in dict(options.pairs(words)):
+        raise UserError("--init_from: is for fit; name what to score with --ckpt_path FILE")
     from fer_lightning import runtime
 
     runtime.hush()

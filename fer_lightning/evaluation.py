@@ -157,8 +157,9 @@ def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str,
 
 def _folder(cli: Assembly, paths: Sequence[Path]) -> Path:
     """Return where reports on these checkpoints go: into the run of a single one, else below the root of all runs."""
-    own = runs.run_of(paths[0]) if len(paths) == 1 else None
-    return own or Path(cli.trainer.default_root_dir) / "+".join(path.stem for path in paths)
+    if len(paths) > 1:
+        return Path(cli.trainer.default_root_dir) / "+".join(checkpoint.identity(path) for path in paths)
+    return runs.run_of(paths[0]) or Path(cli.trainer.default_root_dir) / paths[0].stem
 
 
 def _score_twin_free(data: ExpressionDataModule, scores: dict[str, Any], found: Predictions) -> None:

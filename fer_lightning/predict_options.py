@@ -5,10 +5,13 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from fer_lightning import records
 from fer_lightning.errors import UserError
+
+if TYPE_CHECKING:  # torch stands behind it
+    from fer_lightning.models.ensemble import Views
 
 _DESCRIPTION = """\
 Find faces on photos and films, and name their apparent expression.
@@ -36,7 +39,8 @@ class Options:
     """What ``predict`` was asked to do; the help text of each stands in :func:`parse`."""
 
     inputs: tuple[str, ...]
-    checkpoint: str | None
+    checkpoints: tuple[str, ...]
+    tta: "Views"
     out: Path | None
     annotate: Path | None
     detector: Literal["mtcnn", "none"]
@@ -69,7 +73,7 @@ def parse(words: Sequence[str]) -> Options:
         records.check_ending(found.out)
         if found.out.is_dir():
             raise UserError(f"--out {found.out}: is a folder; name a file")
-    return Options(**{**vars(found), "inputs": tuple(found.inputs)})
+    return Options(**{**vars(found), "inputs": tuple(found.inputs), "checkpoints": tuple(found.checkpoints)})
 
 
 def help_text() -> str:
@@ -89,7 +93,21 @@ def _parser() -> _Parser:
     )
     add = parser.add_argument
     add("inputs", nargs="*", metavar="INPUT", help=argparse.SUPPRESS)
-    add("--checkpoint", metavar="NAME", help="a checkpoint's file, or the name of a shipped one (default: the first)")
+    add(
+        "--checkpoint",
+        action="append",
+        default=[],
+        dest="checkpoints",
+        metavar="NAME",
+        help="a checkpoint's file, or the name of a shipped one (default: the first); given several times, their "
+        "probabilities are averaged",
+    )
+    add(
+        "--tta",
+        choices=("none", "flip", "ten_crop"),
+        default="none",
+        help="average over views of each face: flip adds its mirror image, ten_crop takes ten crops (default: none)",
+    )
     add("--out", type=Path, metavar="FILE", help=".csv, .json, .jsonl or .parquet; without it a table is printed")
     add("--annotate", type=Path, metavar="DIR", help="draw boxes, labels and bars on copies in this folder")
     add(

@@ -71,7 +71,8 @@ def _recognizer(options: Options) -> Recognizer:
         reason = str(error).splitlines()[0][:100]
         raise UserError(f"--device {options.device}: not to be had here ({reason}); cpu always is") from None
     return Recognizer.from_checkpoint(
-        options.checkpoint,
+        options.checkpoints,
+        tta=options.tta,
         smallest_face=options.smallest_face,
         working_side=options.working_side,
         device=options.device,

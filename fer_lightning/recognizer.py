@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_lightning import checkpoint
+from fer_lightning.errors import UserError
 from fer_lightning.faces import Detection, FaceDetector, cut_face
+from fer_lightning.models.ensemble import Ensemble, Views
 from fer_lightning.pictures import PictureLike, as_picture
 from fer_lightning.preprocess import SIDE, shrink, to_tensor
 
@@ -54,7 +56,7 @@ class Recognizer:
 
         Args:
             loaded: The network and its card.
-            model: What tables call the checkpoint.
+            model: What tables call it.
             detector: What finds the faces.
             device: Where the network runs, such as ``cpu`` or ``cuda``.
         """
@@ -68,27 +70,33 @@ class Recognizer:
     @classmethod
     def from_checkpoint(
         cls,
-        name: str | Path | None = None,
+        name: str | Path | Sequence[str | Path] | None = None,
         *,
+        tta: Views = "none",
         smallest_face: int = 40,
         working_side: int = 2048,
         device: str = "cpu",
     ) -> "Recognizer":
-        """Load a checkpoint.
+        """Load a checkpoint, or several that answer as one: their probabilities are averaged.
 
         Args:
-            name: A ``.safetensors`` or ``.ckpt`` file, or the name of a shipped one; None takes the default.
+            name: A ``.safetensors`` or ``.ckpt`` file, or the name of a shipped one, or several of these, whose first
+                gives the card; None takes the default.
+            tta: Test-time augmentation, the views of each face whose probabilities are averaged: ``none`` takes the
+                face alone, ``flip`` its mirror image, too, and ``ten_crop`` ten crops of it.
             smallest_face: Height in pixels of the smallest face that is looked for.
             working_side: A picture of more pixels than a square of this side is scaled down to as many for the search,
                 and there a face needs 20 pixels.
             device: Where the network runs, such as ``cpu`` or ``cuda``.
 
         Raises:
-            UserError: If there is no such checkpoint, or it cannot be used.
+            UserError: If there is no such checkpoint, it cannot be used, or several differ in their classes or
+                preprocessing.
         """
-        path = checkpoint.find(name)
-        detector = FaceDetector(smallest_face, working_side)
-        return cls(checkpoint.load(path), checkpoint.identity(path), detector, device)
+        names = [name] if name is None or isinstance(name, str | Path) else name
+        paths = [checkpoint.find(one) for one in names or [None]]
+        model = "+".join(map(checkpoint.identity, paths)) + ("" if tta == "none" else f", {tta}")
+        return cls(_together(paths, tta), model, FaceDetector(smallest_face, working_side), device)
 
     def recognize(self, picture: PictureLike) -> list[Face]:
         """Find the faces of a picture, the largest first; an empty list where there is none.
@@ -162,4 +170,25 @@ class Recognizer:
         small = np.stack([shrink(as_picture(face)) for face in faces]).reshape(-1, SIDE, SIDE)
         with torch.inference_mode():
             logits: torch.Tensor = self._network(to_tensor(small).to(self.device))
-            return np.asarray(logits.double().softmax(1).cpu().numpy(), dtype=np.float64)
+            return np.asarray(logits.cpu().double().softmax(1).numpy(), dtype=np.float64)
+
+
+def _together(paths: Sequence[Path], tta: Views) -> checkpoint.Loaded:
+    """Load what answers as one, with the first one's card; a lone checkpoint seen one way is the network that it is."""
+    loaded = [checkpoint.load(path) for path in paths]
+    first = loaded[0]
+    for path, other in zip(paths, loaded, strict=True):
+        for what in ("classes", "preprocessing"):
+            ours, theirs = first.card[what], other.card[what]
+            if ours != theirs:
+                raise UserError(
+                    f"{path}: has other {what} ({_words(theirs)}) than {paths[0]} ({_words(ours)}), so they cannot "
+                    "answer as one; choose checkpoints that share them, or give one alone"
+                )
+    if len(loaded) == 1 and tta == "none":
+        return first
+    return checkpoint.Loaded(Ensemble([one.network for one in loaded], tta), first.card)
+
+
+def _words(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else ", ".join(value)

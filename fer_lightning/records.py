@@ -20,7 +20,8 @@ label               text     the most probable class
 confidence          float    its probability
 smooth_p_<class>    float    of a film: the probabilities smoothed along the track
 smooth_label        text     of a film: the most probable class of those
-model               text     the checkpoint: its name and the start of its SHA-256
+model               text     the checkpoint: its name and the start of its SHA-256;
+                             several are joined by +, and views of a face follow
 error               text     why the file could not be read
 ==================  =======  ==========================================================================================
 """

@@ -118,9 +118,10 @@ def _start_from(cli: Assembly, path: Path) -> None:
     """Take the weights of a checkpoint that has not seen what will be scored."""
     task, data = cli.model, cli.datamodule
     came_from = start_from(task.net, task.network_name, task.options, task.classes, path)
-    scored = np.concatenate([data.rows("validation"), data.rows("test")])
     for split in trained_splits(came_from, data):
-        if known := int(np.isin(scored, np.concatenate([split.train, split.validation])).sum()):
+        choosing = np.isin(data.rows("validation"), split.train)  # rows that chose the start may choose again
+        reported = np.isin(data.rows("test"), np.concatenate([split.train, split.validation]))
+        if known := int(choosing.sum() + reported.sum()):
             raise UserError(
                 f"--init_from {path}: was trained or chosen on {known:,} of the rows that are scored here; take a "
                 "checkpoint of other data, or of this very split"

@@ -6,20 +6,23 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 from fer_lightning import checkpoint
 from fer_lightning.cli import main
 from fer_lightning.data.datamodule import ExpressionDataModule
+from fer_lightning.expressions import FER2013_CLASSES
 from fer_lightning.preprocess import to_tensor
-from tests import fakes
+from tests import fakes, networks
 
 
 @pytest.fixture
@@ -245,3 +248,147 @@ def test_last_is_no_checkpoint_to_score(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize("words", [["--trainer.default_root_dir", "{}"], ["--trainer.default_root_dir={}"]])
 def test_runs_kept_elsewhere_are_found(words: list[str], run: Path) -> None:
     assert main(["validate", *(word.format(run.parents[1]) for word in words)]) == 0
+
+
+# Several checkpoints, and several views of a face
+
+
+def joint(
+    base: Path, files: Sequence[Path], *words: str, views: str = ""
+) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Run ``test`` on several; return what it left in their folder."""
+    given = [word for file in files for word in ("--ckpt_path", str(file))]
+    assert main(["test", *given, *words, "--trainer.default_root_dir", str(base)]) == 0
+    return left_by(base / "+".join(checkpoint.identity(file) for file in files) / f"test-fer2013{views}")
+
+
+def left_by(folder: Path) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Return the report that ``test`` left in a folder, and the probabilities of the rows."""
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    with (folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return report, np.array([[float(row[f"p_{label}"]) for label in report["classes"]] for row in rows])
+
+
+def alone(file: Path, faces: NDArray[np.float32]) -> NDArray[np.float64]:
+    return networks.answer(checkpoint.load(file).network, faces)
+
+
+@pytest.fixture
+def tested(fer2013: Path) -> NDArray[np.float32]:
+    """The rows that ``test`` scores, in 0..1."""
+    data = ExpressionDataModule(root=str(fer2013))
+    return (data.faces.faces[data.split.test] / 255).astype(np.float32)
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    return networks.write(tmp_path / "second.safetensors", 5, "plain_cnn")
+
+
+def test_several_checkpoints_and_views_are_averaged(
+    run: Path, second: Path, tested: NDArray[np.float32], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = run / "best.safetensors"
+    before = {file: file.read_bytes() for file in (best, second)}
+    report, found = joint(tmp_path, [best, second])
+    one, other = alone(best, tested), alone(second, tested)
+    assert np.abs(one - other).max() > 0.3
+    np.testing.assert_allclose(found, (one + other) / 2, atol=1e-5)
+    assert report["checkpoint"] == f"{best} + {second}"
+    assert report["network"] == "improved_cnn + plain_cnn"
+    assert report["parameters"] == 185_431 + 3_831_975
+    assert report["tta"] == "none"
+    report, found = joint(tmp_path, [best, second], "--tta", "flip", views="-flip")
+    mirrored = tested[:, :, ::-1]
+    np.testing.assert_allclose(found, (one + other + alone(best, mirrored) + alone(second, mirrored)) / 4, atol=1e-5)
+    assert (report["tta"], report["scores"]["PrivateTest"]["n"]) == ("flip", 49)
+    labels = np.arange(49) % 7  # as the fake rows are written
+    assert report["scores"]["PrivateTest"]["accuracy"] == pytest.approx((found.argmax(1) == labels).mean(), abs=1e-12)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "best.safetensors + second.safetensors, flip on PrivateTest of fer2013" in said
+    assert "card:" not in said
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_the_card_is_about_the_checkpoint_and_not_about_views_of_faces(
+    run: Path, tested: NDArray[np.float32], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = run / "best.safetensors"
+    before = best.read_bytes()
+    assert main(["test", "--ckpt_path", str(best), "--tta=flip"]) == 0
+    report, found = left_by(run / "test-fer2013-flip")
+    np.testing.assert_allclose(found, (alone(best, tested) + alone(best, tested[:, :, ::-1])) / 2, atol=1e-5)
+    assert (report["tta"], report["checkpoint"]) == ("flip", str(best))
+    assert "card:" not in capsys.readouterr().out
+    assert best.read_bytes() == before
+    scored(run)
+    assert "card: PrivateTest added" in capsys.readouterr().out
+    assert best.read_bytes() != before
+
+
+def test_a_single_checkpoint_seen_one_way_is_as_it_was(run: Path) -> None:
+    plain = scored(run)
+    assert (plain["tta"], plain["network"], plain["parameters"]) == ("none", "improved_cnn", 185_431)
+    rows = predictions(run)
+    assert scored(run, "--tta", "none") == plain
+    assert predictions(run) == rows
+
+
+def test_validate_takes_them_too(run: Path, second: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--ckpt_path", str(run / "best.safetensors"), f"--ckpt_path={second}", "--tta", "flip"]
+    assert main(["validate", *words]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "best.safetensors + second.safetensors, flip on PublicTest of fer2013" in said
+    assert "n = 49" in said
+
+
+def test_rows_that_either_checkpoint_knows_are_told(run: Path, fer2013: Path, tmp_path: Path) -> None:
+    """One was trained on the official split, the other on the folds: together they know all rows but a few."""
+    folds = ["--data.split", "random", "--data.folds", "3", "--data.fold"]
+    words = ["--data.root", str(fer2013), "--data.augment", "none", "--trainer.limit_train_batches", "1"]
+    base = ["--trainer.max_epochs", "1", "--trainer.default_root_dir", str(tmp_path / "folded")]
+    assert main(["fit", *words, *base, *folds, "0"]) == 0
+    other = tmp_path / "folded" / "fer2013-improved_cnn" / "version_0" / "best.safetensors"
+    official = ExpressionDataModule(root=str(fer2013)).split
+    first, scored_now = (
+        ExpressionDataModule(root=str(fer2013), split="random", folds=3, fold=fold).split for fold in (0, 1)
+    )
+    trained = {*official.train.tolist(), *first.train.tolist()}
+    chose = {*official.validation.tolist(), *first.validation.tolist()} - trained
+    report, _ = joint(tmp_path, [run / "best.safetensors", other], *folds, "1")
+    rows = scored_now.test.tolist()
+    assert report["data"]["rows_of_the_training"] == {
+        "trained": sum(row in trained for row in rows),
+        "chose": sum(row in chose for row in rows),
+    }
+    assert report["data"]["rows_of_the_training"]["trained"] > 100
+
+
+def test_checkpoints_of_other_classes_are_not_averaged(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = run / "best.safetensors"
+    turned = networks.write(tmp_path / "turned.safetensors", 1, classes=FER2013_CLASSES[::-1])
+    assert main(["test", "--ckpt_path", str(best), "--ckpt_path", str(turned)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {turned}: trained on the classes neutral, surprise, ")
+    assert said.count("\n") == 1
+
+
+MISTAKES = {
+    "fit --tta flip": "--tta and several --ckpt_path are for validate and test",
+    "fit --ckpt_path a.ckpt --ckpt_path b.ckpt": "--tta and several --ckpt_path are for validate and test",
+    "test --tta sideways": "--tta sideways: choose from none, flip, ten_crop",
+    "test --tta": "--tta: needs one of none, flip, ten_crop",
+    "test --ckpt_path gone.ckpt --ckpt_path": "--ckpt_path: needs a file",
+    "validate --ckpt_path gone.ckpt --ckpt_path last": "--ckpt_path last: is for fit",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_what_does_not_go_together_is_told_in_a_line(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {MISTAKES[words]}")
+    assert said.count("\n") == 1

@@ -11,12 +11,13 @@ from typing import Any
 import filelock
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from fer_lightning import checkpoint, records
 from fer_lightning.cli import main
 from fer_lightning.recognizer import Recognizer
-from tests import fakes, films
+from tests import fakes, films, networks
 
 Said = pytest.CaptureFixture[str]
 
@@ -156,6 +157,79 @@ def test_the_size_of_the_batch_changes_nothing(batch: str, fresh: Path, photos: 
     predict(fresh, "photos", "--out", "y.csv", "--batch", batch)
     for one, other in zip(table(Path("x.csv")), table(Path("y.csv")), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
+
+
+# Several checkpoints, and several views of a face
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("pair")
+    return networks.write(folder / "a.safetensors", 1), networks.write(folder / "b.safetensors", 2, "plain_cnn")
+
+
+def probabilities(path: Path, file: Path) -> NDArray[np.float64]:
+    names = checkpoint.read_card(file)["classes"]
+    return np.array([[row[f"p_{name}"] for name in names] for row in table(path)])
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+def test_several_checkpoints_fill_one_table_with_their_mean(ending: str, pair: tuple[Path, Path], photos: Path) -> None:
+    one, other, both = (Path(f"{name}.{ending}") for name in ("one", "other", "both"))
+    predict(pair[0], "photos/b.png", "photos/two.webp", "--out", one)
+    predict(pair[1], "photos/b.png", "photos/two.webp", "--out", other)
+    predict(pair[1], "photos/b.png", "--checkpoint", pair[0], "photos/two.webp", "--out", both)
+    expected = probabilities(one, pair[0]), probabilities(other, pair[1])
+    assert np.abs(expected[0] - expected[1]).max() > 0.1
+    np.testing.assert_allclose(probabilities(both, pair[0]), np.mean(expected, axis=0), atol=1e-6)
+    assert {row["model"] for row in table(both)} == {"+".join(map(checkpoint.identity, pair))}
+
+
+def test_views_of_a_face_are_averaged(pair: tuple[Path, Path], photos: Path) -> None:
+    face = fakes.scenes(1)[0]
+    for name, crop in (("crop0", face), ("crop1", face[:, ::-1])):
+        fakes.save(crop, photos / f"{name}.png")
+    for tta in ("none", "flip"):
+        predict(pair[0], "photos/crop*.png", "--detector", "none", "--tta", tta, "--out", f"{tta}.csv")
+    plain, flipped = (probabilities(Path(f"{tta}.csv"), pair[0]) for tta in ("none", "flip"))
+    assert np.abs(plain[0] - plain[1]).max() > 0.01
+    np.testing.assert_allclose(flipped, [plain.mean(0)] * 2, atol=1e-6)
+    assert {row["model"] for row in table(Path("flip.csv"))} == {f"{checkpoint.identity(pair[0])}, flip"}
+
+
+def test_a_table_goes_on_with_the_same_checkpoints_and_views_alone(
+    pair: tuple[Path, Path], photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    words = ("photos", "--checkpoint", str(pair[0]), "--tta", "flip", "--batch", "1")
+    predict(pair[1], *words, "--out", "whole.csv")
+    with monkeypatch.context() as patch:
+        spied(patch, stop_after=3)
+        predict(pair[1], *words, "--out", "x.csv", code=130)
+    before = Path("x.csv.part").read_bytes()
+    was = f"{'+'.join(map(checkpoint.identity, pair))}, flip"
+    for others, now in (
+        (["--checkpoint", str(pair[0])], was.removesuffix(", flip")),
+        (["--tta", "flip"], f"{checkpoint.identity(pair[1])}, flip"),
+        (["--checkpoint", str(pair[0]), "--tta", "ten_crop"], was.replace("flip", "ten_crop")),
+    ):
+        capsys.readouterr()
+        predict(pair[1], "photos", *others, "--out", "x.csv", code=2)
+        said = f"error: x.csv.part: holds results of the checkpoint {was}, and this is {now}; choose another --out"
+        assert capsys.readouterr().err.startswith(said)
+    assert Path("x.csv.part").read_bytes() == before
+    batches = spied(monkeypatch)
+    predict(pair[1], *words, "--out", "x.csv")
+    assert batches == [1]
+    assert Path("x.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+def test_checkpoints_of_other_classes_are_told_in_a_line(pair: tuple[Path, Path], photos: Path, capsys: Said) -> None:
+    other = networks.write(photos.parent / "other.safetensors", 1, classes=("happy", "sad"))
+    predict(other, "photos", "--checkpoint", pair[0], "--out", "x.csv", code=2)
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {other}: has other classes (happy, sad) than {pair[0]} (angry, ")
+    assert said.count("\n") == 1
+    assert not list(Path.cwd().glob("*.csv*"))
 
 
 # --annotate
@@ -335,13 +409,15 @@ MISTAKES = {
     "void": "void: no picture or film in this folder",
     "photos --ouT x.csv": "--ouT: no such option; did you mean --out?",
     "photos --smallest-face 60": "--smallest-face: no such option; did you mean --smallest_face?",
-    "photos --zzz": "--zzz: no such option; choose from --checkpoint, --out,",
+    "photos --zzz": "--zzz: no such option; choose from --checkpoint, --tta, --out,",
     "photos --out x.xlsx": "x.xlsx: no format for the ending '.xlsx'; choose from .csv, .json, .jsonl, .parquet",
     "photos --out": "--out: expected one argument",
     "photos --every 0": "--every: 0 is no whole number from 1 on",
     "photos --smallest_face 10": "--smallest_face: 10 is no whole number from 20 on",
     "photos --batch some": "--batch: some is no whole number from 1 on",
     "photos --detector haar": "--detector: invalid choice: 'haar'",
+    "photos --tta sideways": "--tta: invalid choice: 'sideways'",
+    "photos --tta": "--tta: expected one argument",
     "photos --device abacus": "--device abacus: not to be had here",
     "photos --annotate photos/b.png": "--annotate photos/b.png: no folder can be made there",
     "photos --out photos/b.png/x.csv": "photos/b.png/x.csv",

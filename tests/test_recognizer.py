@@ -20,9 +20,12 @@ from fer_lightning import checkpoint
 from fer_lightning.cli import main
 from fer_lightning.data.datamodule import ExpressionDataModule
 from fer_lightning.errors import UserError
+from fer_lightning.expressions import FER2013_CLASSES
 from fer_lightning.models import build_network
+from fer_lightning.models.ensemble import Views
+from fer_lightning.preprocess import to_tensor
 from fer_lightning.recognizer import Face, Recognizer
-from tests import fakes, films
+from tests import fakes, films, networks
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +175,87 @@ def test_a_checkpoint_of_other_classes_works(tmp_path: Path) -> None:
     assert face.probabilities.shape == (4,)
 
 
+# Several checkpoints, and several views of a face
+
+CROPS = list(fakes.scenes(7))
+IN_UNITS: NDArray[np.float32] = (fakes.scenes(7) / 255).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("pair")
+    return networks.write(folder / "a.safetensors", 1), networks.write(folder / "b.safetensors", 2, "plain_cnn")
+
+
+def test_several_checkpoints_answer_as_one(pair: tuple[Path, Path]) -> None:
+    first, second = map(Recognizer.from_checkpoint, pair)
+    one, other = first.classify(CROPS), second.classify(CROPS)
+    assert np.abs(one - other).max() > 0.1
+    both = Recognizer.from_checkpoint(pair)
+    np.testing.assert_allclose(both.classify(CROPS), (one + other) / 2, atol=1e-12)
+    assert both.model == f"{first.model}+{second.model}" == "+".join(map(checkpoint.identity, pair))
+    assert both.card == first.card
+    assert Recognizer.from_checkpoint([str(path) for path in reversed(pair)]).card == second.card
+    (face,) = both.recognize(astronaut())
+    expected = [one.recognize_crops([face.crop])[0].probabilities for one in (first, second)]
+    np.testing.assert_allclose(face.probabilities, np.mean(expected, axis=0), atol=1e-12)
+
+
+def test_views_of_a_face_are_averaged(pair: tuple[Path, Path]) -> None:
+    flipped = Recognizer.from_checkpoint(pair, tta="flip")
+    members = [checkpoint.load(path).network for path in pair]
+    views = [networks.answer(member, view) for member in members for view in (IN_UNITS, IN_UNITS[:, :, ::-1])]
+    np.testing.assert_allclose(flipped.classify(CROPS), np.mean(views, axis=0), atol=1e-6)
+    assert flipped.model == f"{checkpoint.identity(pair[0])}+{checkpoint.identity(pair[1])}, flip"
+    lone = Recognizer.from_checkpoint(pair[0], tta="ten_crop")
+    assert lone.model == f"{checkpoint.identity(pair[0])}, ten_crop"
+    mirrored = [crop[:, ::-1] for crop in CROPS]
+    np.testing.assert_allclose(lone.classify(CROPS), lone.classify(mirrored), atol=1e-5)
+    assert np.abs(lone.classify(CROPS) - Recognizer.from_checkpoint(pair[0]).classify(CROPS)).max() > 0.01
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_lone_checkpoint_answers_to_the_bit_as_its_network(listed: bool, pair: tuple[Path, Path]) -> None:
+    recognizer = Recognizer.from_checkpoint([pair[0]] if listed else pair[0])
+    network = checkpoint.load(pair[0]).network.to(memory_format=torch.channels_last).eval()
+    with torch.inference_mode():
+        expected = network(to_tensor(np.stack(CROPS))).double().softmax(1).numpy()
+    assert np.array_equal(recognizer.classify(CROPS), expected)
+    assert recognizer.model == checkpoint.identity(pair[0])
+    assert type(recognizer._network) is type(network)
+
+
+def test_no_name_and_none_of_many_take_the_default(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_LIGHTNING_CHECKPOINT", str(pair[1]))
+    default = Recognizer.from_checkpoint()
+    assert default.model == Recognizer.from_checkpoint([]).model == checkpoint.identity(pair[1])
+
+
+def refused(names: list[Path], tta: Views = "none") -> str:
+    with pytest.raises(UserError) as told:
+        Recognizer.from_checkpoint(names, tta=tta)
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+def test_checkpoints_that_cannot_be_averaged_are_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    turned = networks.write(tmp_path / "turned.safetensors", 1, classes=FER2013_CLASSES[::-1])
+    fewer = networks.write(tmp_path / "fewer.safetensors", 1, classes=("happy", "sad"))
+    card = fakes.card() | {"preprocessing": "colour, 224x224"}
+    checkpoint.save(tmp_path / "colour.safetensors", networks.decided(1), card)
+    for other, what in (
+        (turned, "classes (neutral, surprise, sad, happy, fear, disgust, angry)"),
+        (fewer, "classes (happy, sad)"),
+        (tmp_path / "colour.safetensors", "preprocessing (colour, 224x224)"),
+    ):
+        said = refused([*pair, other])
+        shared = ", ".join(FER2013_CLASSES) if "classes" in what else checkpoint.read_card(pair[0])["preprocessing"]
+        assert said.startswith(f"{other}: has other {what} than {pair[0]} ({shared}), so")
+        assert said.endswith("; choose checkpoints that share them, or give one alone")
+    assert "no such checkpoint" in refused([pair[0], tmp_path / "gone"])
+    assert refused([pair[0]], "sideways") == "tta sideways: choose from none, flip, ten_crop"  # type: ignore[arg-type]
+
+
 def probabilities(rows: list[dict[str, Any]], classes: tuple[str, ...]) -> NDArray[np.float64]:
     return np.array([[float(row[f"p_{name}"]) for name in classes] for row in rows])
 
@@ -197,6 +281,29 @@ def test_training_recognizer_and_predict_agree_on_a_face(trained: Path, fer2013:
     found = json.loads((tmp_path / "x.json").read_text())["records"]
     np.testing.assert_allclose(probabilities(found, recognizer.classes), expected, atol=1e-5)
     assert [row["label"] for row in found] == [row["predicted"] for row in tested]
+
+
+def test_test_and_predict_agree_on_several_checkpoints_and_views(trained: Path, fer2013: Path, tmp_path: Path) -> None:
+    files = [trained / "best.safetensors", networks.write(tmp_path / "other.safetensors", 4)]
+    words = [word for file in files for word in ("--ckpt_path", str(file))]
+    assert main(["test", *words, "--tta", "ten_crop", "--trainer.default_root_dir", str(tmp_path)]) == 0
+    folder = tmp_path / "+".join(map(checkpoint.identity, files)) / "test-fer2013-ten_crop"
+    with (folder / "predictions.csv").open(newline="") as file:
+        tested = list(csv.DictReader(file))
+    module = ExpressionDataModule(root=str(fer2013))
+    faces = module.faces.faces[module.split.test]
+    recognizer = Recognizer.from_checkpoint(files, tta="ten_crop")
+    expected = probabilities(tested, recognizer.classes)
+    assert np.ptp(expected, axis=0).max() > 0.1
+    np.testing.assert_allclose(recognizer.classify(list(faces)), expected, atol=1e-5)
+    for number, face in enumerate(faces):
+        fakes.save(face, tmp_path / "faces" / f"{number:03d}.png")
+    words = [word for file in files for word in ("--checkpoint", str(file))]
+    words += ["--tta", "ten_crop", "--detector", "none", "--out", str(tmp_path / "x.json")]
+    assert main(["predict", str(tmp_path / "faces"), *words]) == 0
+    found = json.loads((tmp_path / "x.json").read_text())
+    np.testing.assert_allclose(probabilities(found["records"], recognizer.classes), expected, atol=1e-5)
+    assert found["model"] == recognizer.model
 
 
 _SERVE = """

@@ -4,10 +4,12 @@ The paper's conclusion speaks of integrated models; averaging in probability is 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn, stack
 from torch.nn import functional as F
+
+from fer_lightning.errors import UserError
 
 Views = Literal["none", "flip", "ten_crop"]
 
@@ -25,14 +27,19 @@ class Ensemble(nn.Module):
             members: The networks, at least one.
             tta: Test-time augmentation: ``none``; ``flip`` adds the mirror image; ``ten_crop`` takes the four corners
                 and the centre, and their mirror images.
+
+        Raises:
+            UserError: If there are no such views.
         """
+        if tta not in get_args(Views):
+            raise UserError(f"tta {tta}: choose from {', '.join(get_args(Views))}")
         super().__init__()
         self.members = nn.ModuleList(members)
         self.tta: Views = tta
 
     def forward(self, x: Tensor) -> Tensor:
         """Map grey faces ``(N, 1, 48, 48)`` in 0..1 to log-probabilities ``(N, K)``: logits, as every network gives."""
-        answers = [member(view).double().softmax(1) for view in _views(x, self.tta) for member in self.members]
+        answers = [member(view).float().softmax(1) for view in _views(x, self.tta) for member in self.members]
         return stack(answers).mean(0).clamp(min=1e-30).log()
 
 

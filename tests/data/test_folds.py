@@ -1,6 +1,7 @@
 """Splits of any set: complete, disjoint, repeatable, and where that was asked for no picture or person on two sides."""
 
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -9,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fer_lightning.data.duplicates import find_duplicates
-from fer_lightning.data.faceset import FaceSet, Role
+from fer_lightning.data.faceset import FaceSet, ReadOptions, Role
 from fer_lightning.data.folds import Protocol, Split, make_split
+from fer_lightning.data.sources import SourceName, read_source
 from fer_lightning.errors import UserError
 from tests import fakes
 
@@ -201,3 +203,22 @@ def test_training_on_nothing_but_leaks_is_refused() -> None:
     faces = fakes.face_set([0, 0, 0], fakes.scenes(1)[[0, 0, 0]], parts=names, roles=ROLES)
     with pytest.raises(UserError, match="no training row is left"):
         make_split(faces, "official", drop_leaks=True)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("source", "folder", "rows"), [("ckplus", "CK+48", 981), ("fer2013", "fer2013", 35_887)])
+def test_no_real_person_or_picture_crosses_a_grouped_fold(
+    source: SourceName, folder: str, rows: int, real_data: Path
+) -> None:
+    faces = read_source(source, real_data / folder, ReadOptions())
+    near, identical = find_duplicates(faces).near, find_duplicates(faces).identical
+    scored = []
+    for fold in range(5):
+        split = make_split(faces, "grouped", 5, fold)
+        assert not crossing(near, split)
+        assert not crossing(identical, split)
+        assert faces.subjects is None or not crossing(faces.subjects, split)
+        scored.append(split.test)
+        random = make_split(faces, "random", 5, fold)
+        assert crossing(near if faces.subjects is None else faces.subjects, random)  # so the check can fail
+    assert sorted(np.concatenate(scored).tolist()) == list(range(rows))
