@@ -78,8 +78,10 @@ caption span { position: sticky; left: 0; display: inline-block; max-width: calc
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 th:first-child, td:first-child, td.word, th.word { text-align: left }
 thead th { background: var(--soft) } tbody th { font-weight: 400 }
-figure { margin: 1.5rem 0 } figcaption { font-weight: 600; margin-bottom: .4rem }
+figure { margin: 1.5rem 0; overflow-x: auto } figcaption { font-weight: 600; margin-bottom: .4rem }
 figure img { width: 100%; max-width: 60rem; height: auto; background: #fff; border-radius: 6px }
+@media (max-width: 40rem) {
+  th.word, td.word { white-space: normal; min-width: 6.5rem } figure img { min-width: 36rem } }
 """
 
 

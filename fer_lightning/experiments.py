@@ -235,7 +235,7 @@ def ensembles(experiments: Sequence[Experiment]) -> list[Experiment]:
     for experiment in experiments:
         alike.setdefault(experiment.key._replace(network=""), []).append(experiment)
     found = []
-    for key, members in sorted(alike.items()):
+    for key, members in sorted(alike.items(), key=lambda item: _order(item[0])):
         trained = [(member, seed) for member in members for seed in np.unique(member.seed)]
         if len(trained) < 2:
             continue

@@ -1,6 +1,7 @@
 """The pictures of a report, drawn with matplotlib: each with a title, named axes, and a text that stands for it."""
 
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,16 +104,14 @@ def bars(slug: str, title: str, score: str, classes: Sequence[str], panels: Mapp
             axes.set_axisbelow(True)
         if any(mark is not None for series in panels.values() for one in series for mark in one.marks):
             axes.plot([], [], "D", markersize=4, color="black", label="the paper")
-        axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
+        canvas.legend(*axes.get_legend_handles_labels(), fontsize=9, loc="outside lower center", ncols=4)
 
     words = [
         f"{panel}, {one.name}: " + ", ".join(f"{c} {h:.2f}" for c, h in zip(classes, one.heights, strict=True))
         for panel, series in panels.items()
         for one in series
     ]
-    return Figure(
-        slug, title, f"Bars of {score}. " + "; ".join(words) + ".", draw, (4.6 * max(1, len(panels)) + 0.6, 4.0)
-    )
+    return Figure(slug, title, f"Bars of {score}. " + "; ".join(words) + ".", draw, _size(len(panels), 3.8))
 
 
 def confusion(slug: str, title: str, counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
@@ -168,7 +167,7 @@ def curves(slug: str, title: str, histories: Mapping[str, Sequence[Sequence[Mapp
         f"{name}: {np.mean([run[-1]['val/accuracy'] for run in runs]):.2f} on held-out rows after the last epoch"
         for name, runs in histories.items()
     ]
-    return Figure(slug, title, f"Learning curves. {'; '.join(ends)}.", draw, (4.6 * max(1, len(histories)) + 0.4, 3.6))
+    return Figure(slug, title, f"Learning curves. {'; '.join(ends)}.", draw, _size(len(histories), 3.6))
 
 
 def reliability(slug: str, title: str, calibration: Mapping[str, Mapping[str, Any]]) -> Figure:
@@ -231,11 +230,19 @@ def leaks(slug: str, title: str, names: Sequence[str], pairs: Sequence[tuple[flo
         axes.set_yticks(places, names)
         axes.invert_yaxis()
         axes.set(xlabel="accuracy (0 to 1)", ylabel="network and start", xlim=(0, 1))
-        axes.legend(fontsize=8, loc="lower left")
+        canvas.legend(fontsize=9, loc="outside lower center", ncols=2)
 
     text = "; ".join(f"{name}: random {a:.3f}, grouped {b:.3f}" for name, (a, b) in zip(names, pairs, strict=True))
     return Figure(slug, title, f"Accuracy under both kinds of folds. {text}.", draw, (8.0, 1.4 + 0.8 * len(names)))
 
 
+def _size(panels: int, height: float) -> tuple[float, float]:
+    """Return the size of a figure whose panels stand two to a row."""
+    return 4.8 * min(2, panels), height * math.ceil(panels / 2)
+
+
 def _panels(canvas: "Canvas", count: int) -> list["Axes"]:
-    return list(np.atleast_1d(canvas.subplots(1, max(1, count), squeeze=True)))
+    grid = canvas.subplots(math.ceil(count / 2), min(2, count), squeeze=False)
+    for axes in grid.flat[count:]:
+        axes.remove()
+    return list(grid.flat[:count])

@@ -109,7 +109,7 @@ def _comparisons(experiments: Sequence[Experiment]) -> Iterator[dict[str, Any]]:
     """Compare networks, and starts, that were scored on the same folds."""
     fields: tuple[Literal["network", "start"], ...] = ("network", "start")
     for field in fields:
-        for key, first, second, left, right in _alike(experiments, field):
+        for key, second, first, right, left in _alike(experiments, field):  # the baseline stands before: it is second
             same = first.fold[left] == second.fold[right]
             left, right = left[same], right[same]
             k = len(first.classes)

@@ -114,18 +114,16 @@ def _what_was_run(found: Found, experiments: Sequence[Experiment], missing: Sequ
         words = f"Not every fold of these was scored: {'; '.join(names)}. " if names else ""
         words += f"Begun and not finished: {', '.join(missing)}. " if missing else ""
         yield Text(f"{words}Their means are over the folds that were scored; nothing is filled in.")
-    machines = {
-        (
-            cell["card"]["environment"]["processor"],
-            ", ".join(cell["card"]["environment"]["accelerators"]) or "no accelerator",
-            cell["card"]["training"]["config"].get("trainer", {}).get("precision") or "32-true",
-        ): cell["cell"]["network"]
-        for experiment in experiments
-        for cell in experiment.cells
-    }
+    machines: dict[str, set[str]] = {}
+    for cell in (cell for experiment in experiments for cell in experiment.cells):
+        environment, trainer = cell["card"]["environment"], cell["card"]["training"]["config"].get("trainer", {})
+        parts = [environment["processor"], *environment["accelerators"], f"precision {trainer.get('precision') or 32}"]
+        machines.setdefault(", ".join(parts), set()).add(
+            f"{cell['cell']['network']} on {_called(cell['cell']['source'])}"
+        )
     if machines:
-        words = "; ".join(f"{', '.join(machine)} ({network})" for machine, network in sorted(machines.items()))
-        yield Text(f"Trained on: {words}.")
+        trained = (f"{machine}: {', '.join(sorted(networks))}" for machine, networks in sorted(machines.items()))
+        yield Text(f"Trained on {'; '.join(trained)}.")
 
 
 def _the_paper(found: Found) -> Iterator[Block]:

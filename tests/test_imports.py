@@ -19,13 +19,13 @@ ONLY_IN: dict[str, set[str]] = {
     "lightning": {"task", "callbacks", "assembly", "training", "evaluation", "data.datamodule"},
     "torchmetrics": {"metrics"},
     "sklearn": {"data.folds"},
-    "scipy": {"data.duplicates"},
-    "matplotlib": {"results", "timeline"},
+    "scipy": {"data.duplicates", "calibration", "statistics"},
+    "matplotlib": {"results", "timeline", "figures"},
     "safetensors": {"checkpoint"},
     "av": {"film_files"},
     "pyarrow": {"records"},
     "pillow_heif": {"pictures"},
-    "filelock": {"runs", "journal"},
+    "filelock": {"runs", "journal", "cell"},
     "gradio": set(),
     "pandas": set(),
 }
@@ -42,6 +42,17 @@ SERVING |= {
     "boxes",
 }
 SERVING |= {"tracking", "following", "film_files", "video", "live", "timeline", "drawn_film", "whole_files"}
+REPORTING = {
+    "cells",
+    "experiments",
+    "findings",
+    "statistics",
+    "figures",
+    "document",
+    "report_sections",
+    "report",
+    "paper",
+}
 
 
 def imported(module: str) -> Iterator[str]:
@@ -95,19 +106,30 @@ def test_models_import_torch_alone(module: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_nothing_imports_what_lies_above_it(module: str) -> None:
-    above = {"cli": {"__main__"}, "training": {"cli"}, "assembly": {"training", "evaluation"}, "task": {"assembly"}}
+    above = {
+        "cli": {"__main__"},
+        "training": {"cli", "cell"},
+        "assembly": {"training", "evaluation"},
+        "task": {"assembly"},
+    }
     for room, allowed in above.items():
         assert room not in rooms(module) or module in allowed
     if module.startswith("data."):
         assert not rooms(module) & {"task", "models", "metrics", "card", "checkpoint", "runs"}
     if module in ("task", "metrics", "callbacks", "scores", "results", "checkpoint"):
         assert "data" not in rooms(module)
+    if module in REPORTING:
+        assert not rooms(module) & {"task", "data", "assembly", "training", "evaluation", "recognizer"}
     if module in SERVING:
         assert not rooms(module) & {"task", "data", "metrics", "callbacks", "assembly", "training"}
 
 
 @pytest.mark.parametrize(
-    "module", ["expressions", "errors", "options", "predict_options", "records", "whole_files", "cli", "__init__"]
+    "module",
+    [
+        *("expressions", "errors", "options", "predict_options", "crossval_options", "report_options"),
+        *("records", "whole_files", "cells", "paper", "cli", "__init__"),
+    ],
 )
 def test_the_door_is_light(module: str) -> None:
     """At the top of these files stands nothing but the standard library and each other."""
