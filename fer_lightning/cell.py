@@ -16,6 +16,7 @@ from fer_lightning.errors import UserError
 
 BUSY = 75
 """Exit code where another process is at work in the cell."""
+_PATIENCE = 10.0  # seconds; so long the processes of a killed run may take to notice
 
 
 def main(folder: Path) -> int:
@@ -33,7 +34,7 @@ def main(folder: Path) -> int:
     joining = runs.is_joined()  # a further process of one training, under the first one's lock
     if not joining:
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=_PATIENCE)
         except Timeout:
             return BUSY
     try:
@@ -51,9 +52,10 @@ def _run(folder: Path, cell: Cell, joining: bool) -> int:
     from fer_lightning.training import fit
 
     before = cells.training_folder(folder)
-    code = fit(cell.words, str(before / runs.LAST) if before else None)
-    if code or joining:
-        return code
+    if before is None or not (before / runs.BEST).exists():  # going on after an early stop would train another epoch
+        code = fit(cell.words, str(before / runs.LAST) if before else None)
+        if code or joining:
+            return code
     trained = cells.training_folder(folder)
     if trained is None or not (trained / runs.BEST).exists():
         raise UserError(f"{folder}: the training left no checkpoint; see {folder / cells.LOG}")
@@ -74,6 +76,8 @@ def _score(folder: Path, cell: Cell, best: Path) -> None:
     for tta in cell.tta:
         opened = open_checkpoints([best], _for_one_process(cell.words), tta)  # type: ignore[arg-type]
         data = opened.cli.datamodule
+        if data.faces.fingerprint != opened.cards[0]["data"]["fingerprint"]:
+            raise UserError(f"{folder}: was trained on other data; use the same --data.root, or another --out")
         for part in ("held out", "fold"):
             rows = predict_rows(opened.cli, opened.network, "validation" if part == "held out" else "test")
             found[tta, part] = rows

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,7 +34,8 @@ def crossval(wanted: Options) -> int:
         wanted: What the command line asked for.
 
     Returns:
-        The exit code: 0 all cells of this call are finished, 1 some failed, 130 stopped by Ctrl-C.
+        The exit code: 0 all cells of this call are finished, 1 some failed or are at work in another process,
+        130 stopped by Ctrl-C.
 
     Raises:
         UserError: If an option, the data or a start cannot be used, or a cell was begun with other options.
@@ -90,7 +92,7 @@ def _starts(wanted: Options) -> dict[str, list[tuple[str, Path | None]]]:
             continue
         file = checkpoint.find(name)
         card = checkpoint.read_card(file)
-        network, called = card["network"]["name"], card["data"]["source"]
+        network, called = card["network"]["name"], re.sub(r"\W", "_", card["data"]["source"])  # it names a folder
         if network not in starts:
             raise UserError(f"--starts {name}: holds {network}, which is not among --networks")
         if called in dict(starts[network]):
@@ -104,10 +106,11 @@ def _starts(wanted: Options) -> dict[str, list[tuple[str, Path | None]]]:
 
 
 def _must_match(run: Path, cell: Cell) -> None:
-    file = cells.folder_of(run, cell) / cells.PLAN
-    if not file.exists():
+    folder = cells.folder_of(run, cell)
+    file, finished = folder / cells.PLAN, cells.is_finished(folder)
+    if not file.exists() or not (finished or cells.training_folder(folder)):  # no epoch that could be lost
         return
-    before, now = (_settings(words) for words in (cells.from_plan(cells.read_json(file)).words, cell.words))
+    before, now = (_settings(of, scored=finished) for of in (cells.from_plan(cells.read_json(file)), cell))
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             raise UserError(
@@ -116,8 +119,9 @@ def _must_match(run: Path, cell: Cell) -> None:
             )
 
 
-def _settings(words: Sequence[str]) -> dict[str, str | None]:
-    return {name: value for name, value in options.pairs(words) if name not in _MAY_CHANGE}
+def _settings(cell: Cell, *, scored: bool) -> dict[str, str | None]:
+    fixed = {name: value for name, value in options.pairs(cell.words) if name not in _MAY_CHANGE}
+    return {**fixed, "tta": ",".join(cell.tta)} if scored else fixed
 
 
 def _shown(name: str, settings: dict[str, str | None]) -> str:
@@ -159,8 +163,8 @@ class _Work:
             self._stop(signal.SIGTERM)
             raise
         if self.elsewhere:
-            print(f"{len(self.elsewhere)} cells are at work in another process: {self.elsewhere[0].name}, ...")
-        return 1 if self.failed else 0
+            print(f"{len(self.elsewhere)} at work in another process: {', '.join(c.name for c in self.elsewhere)}")
+        return 1 if self.failed or self.elsewhere else 0
 
     def _start(self, slot: int, cell: Cell) -> None:
         folder = cells.folder_of(self.wanted.out, cell)

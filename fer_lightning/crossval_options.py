@@ -25,7 +25,8 @@ A cluster's job array shares the cells (SLURM, ten jobs):
   python -m fer_lightning crossval ... --cell $SLURM_ARRAY_TASK_ID/10
 
 exit code: 0 all cells of this call are finished, 1 some failed (their log.txt
-says why), 2 a mistake of yours, 130 stopped by Ctrl-C
+says why) or are at work in another process, 2 a mistake of yours, 130 stopped
+by Ctrl-C
 """
 _OURS = {
     "data.split": "--protocols",
@@ -34,11 +35,12 @@ _OURS = {
     "model.network": "--networks",
     "seed_everything": "--seeds",
     "init_from": "--starts",
-    "config": "the options themselves",
+    **dict.fromkeys(("config", "data", "model", "trainer"), "the options themselves"),
     "ckpt_path": "nothing: cells go on by themselves",
     "tta": "--tta behind crossval once, as a list",
     "trainer.default_root_dir": "--out",
 }
+_OF_FIT = ("print_config", "help_all", "verbose")
 _CHOICES = {
     "networks": ("improved_cnn", "improved_cnn_wide", "plain_cnn"),
     "protocols": ("random", "grouped"),
@@ -80,13 +82,19 @@ def parse(words: Sequence[str]) -> Options:
     for name, _ in options.pairs(rest):
         if name in _OURS:
             raise UserError(f"--{name}: crossval sets it for each cell; use {_OURS[name]}")
+        if name in _OF_FIT:
+            raise UserError(f"--{name}: is not for crossval; see crossval --help")
     if stray := next((word for place, word in enumerate(rest) if _is_stray(rest, place)), None):
         raise UserError(f"{stray}: crossval takes options alone; see crossval --help")
+    fit = options.spelled_out(rest)
+    for name, value in options.pairs(fit):
+        if value is None or value.startswith("--"):
+            raise UserError(f"--{name}: needs a value; see crossval --help")
     for fold in found.only_folds:
         if fold >= found.folds:
             raise UserError(f"--only_folds {fold}: choose from 0 to {found.folds - 1}, as --folds is {found.folds}")
     only = found.only_folds or tuple(range(found.folds))
-    return Options(**{**vars(found), "only_folds": only, "fit": tuple(options.spelled_out(rest))})
+    return Options(**{**vars(found), "only_folds": only, "fit": tuple(fit)})
 
 
 def help_text() -> str:
@@ -154,7 +162,7 @@ def _words(text: str) -> tuple[str, ...]:
 def _numbers(text: str) -> tuple[int, ...]:
     if wrong := [word for word in _words(text) if not word.isdecimal()]:
         raise argparse.ArgumentTypeError(f"{wrong[0]} is no whole number")
-    return tuple(int(word) for word in _words(text))
+    return tuple(dict.fromkeys(int(word) for word in _words(text)))
 
 
 def _count(least: int) -> Callable[[str], int]:

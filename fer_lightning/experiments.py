@@ -137,6 +137,9 @@ def _pooled(key: Key, parts: Sequence[tuple[dict[str, Any], list[list[str]], lis
     taken = [(part[0]["cell"]["seed"], part[0]["cell"]["fold"]) for part in parts]
     if len(set(taken)) < len(taken):
         raise UserError(f"{key.name}: fold and seed {max(taken, key=taken.count)} are there twice; give each run once")
+    for what, of in (("data", _data_of), ("start", _start_of)):
+        if len({of(result["card"]) for result, _, _ in parts}) > 1:
+            raise UserError(f"{key.name}: its cells were trained on other {what} in part; run them anew in one --out")
     classes = tuple(name.removeprefix(_P) for name in parts[0][2][3:])
     table = [
         (result["cell"]["seed"], result["cell"]["fold"], *row[:3], result["temperature"][key.tta], row[3:])
@@ -144,6 +147,14 @@ def _pooled(key: Key, parts: Sequence[tuple[dict[str, Any], list[list[str]], lis
         for row in rows
     ]
     return _from_rows(key, classes, table, tuple(result for result, _, _ in parts))
+
+
+def _data_of(card: dict[str, Any]) -> str:
+    return str(card["data"]["fingerprint"])
+
+
+def _start_of(card: dict[str, Any]) -> str:
+    return str((card["training"].get("init_from") or {}).get("checkpoint"))
 
 
 def _from_rows(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from demo.__main__ import _parser
-from fer_lightning import checkpoint, options, predict_options
+from fer_lightning import checkpoint, crossval_options, options, predict_options, report_options
 from fer_lightning.card import markdown
 from fer_lightning.cli import main
 from fer_lightning.data.datamodule import ExpressionDataModule
@@ -38,6 +38,11 @@ def test_every_command_is_one_that_the_tool_takes(command: str) -> None:
         assert main([verb, *(str(ROOT / word) if "/" in word else word for word in words)]) == 0
     elif verb == "predict":
         assert "--help" in words or predict_options.parse(words)
+    elif verb == "crossval":
+        assert crossval_options.parse(words).fit
+    elif verb == "report":
+        assert words
+        assert not [word for word in words if word.startswith("--") and word not in report_options.help_text()]
     else:
         assert main([verb, "--help"]) == 0
         options.check(words)

@@ -266,7 +266,7 @@ def test_what_is_missing_is_said_and_not_filled_in(tmp_path: Path, capsys: pytes
     assert "plain_cnn from scratch on ckplus, random folds (2 of 3 folds)" in text
     assert gone.name in text
     found = json.loads((run / "report" / "findings.json").read_text())
-    improved, plain = found["experiments"]
+    plain, improved = found["experiments"]
     assert (improved["complete"], plain["complete"], plain["n"]) == (True, False, 280)
     assert found["comparisons"][0]["n"] == 280
 
@@ -340,6 +340,19 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
     assert f"{cut} row 6: damaged" in refused(capsys, str(cut))
     assert not (tmp_path / "recomputed").exists()
     assert "name a folder" in refused(capsys, str(run), "--out", str(cut))
+
+
+def test_cells_of_other_data_or_another_start_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = crossvals.write_run(tmp_path, sources=["ckplus"], protocols=["random"], networks=["plain_cnn"])
+    file = folder_of(run, Cell("ckplus", "random", "plain_cnn", "scratch", 42, 3, 1)) / RESULT
+    content = json.loads(file.read_text())
+    content["card"]["data"]["fingerprint"] = "f" * 64
+    file.write_text(json.dumps(content))
+    assert "other data in part" in refused(capsys, str(run))
+    content["card"]["data"]["fingerprint"] = "0123456789abcdef" * 4
+    content["card"]["training"]["init_from"] = {"checkpoint": "one@12345678"}
+    file.write_text(json.dumps(content))
+    assert "other start in part" in refused(capsys, str(run))
 
 
 def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:

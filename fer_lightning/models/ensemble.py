@@ -13,8 +13,12 @@ from fer_lightning.errors import UserError
 
 Views = Literal["none", "flip", "ten_crop"]
 
-_CROP = 44
-"""Side of the ten crops of a 48 x 48 face; each is brought back to 48 x 48."""
+_MARGIN = 2
+"""Pixels by which the edges of a face are repeated before its ten crops, which are as large as itself.
+
+Chosen on FER2013's PublicTest with the shipped improved_cnn: accuracy .6406 without views, flip .6512, margin 1 .6567,
+margin 2 .6595; crops of 44 pixels brought back to 48, as others take them, .6492.
+"""
 
 
 class Ensemble(nn.Module):
@@ -26,7 +30,7 @@ class Ensemble(nn.Module):
         Args:
             members: The networks, at least one.
             tta: Test-time augmentation: ``none``; ``flip`` adds the mirror image; ``ten_crop`` takes the four corners
-                and the centre, and their mirror images.
+                and the centre of the face with two more pixels on each side, and their mirror images.
 
         Raises:
             UserError: If there are no such views.
@@ -45,10 +49,10 @@ class Ensemble(nn.Module):
 
 def _views(x: Tensor, tta: Views) -> Iterator[Tensor]:
     if tta == "ten_crop":
-        far = x.shape[-1] - _CROP
-        for top, left in ((0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2)):
-            crop = x[:, :, top : top + _CROP, left : left + _CROP]
-            yield from _both_ways(F.interpolate(crop, x.shape[-2:], mode="bilinear", align_corners=False))
+        height, width = x.shape[-2:]
+        padded, far = F.pad(x, (_MARGIN,) * 4, mode="replicate"), 2 * _MARGIN
+        for top, left in ((0, 0), (0, far), (far, 0), (far, far), (_MARGIN, _MARGIN)):
+            yield from _both_ways(padded[:, :, top : top + height, left : left + width])
     elif tta == "flip":
         yield from _both_ways(x)
     else:
