@@ -90,13 +90,15 @@ def _starts(wanted: Options) -> dict[str, list[tuple[str, Path | None]]]:
             for of_network in starts.values():
                 of_network.append(("scratch", None))
             continue
-        file = checkpoint.find(name)
+        given, equals, path = name.partition("=")
+        file = checkpoint.find(path if equals else name)
         card = checkpoint.read_card(file)
-        network, called = card["network"]["name"], re.sub(r"\W", "_", card["data"]["source"])  # it names a folder
+        network = card["network"]["name"]
+        called = re.sub(r"\W", "_", given if equals else card["data"]["source"])  # it names a folder
         if network not in starts:
             raise UserError(f"--starts {name}: holds {network}, which is not among --networks")
         if called in dict(starts[network]):
-            raise UserError(f"--starts {name}: a second start of {network} from {called}; use another --out for it")
+            raise UserError(f"--starts {name}: a second start of {network} from {called}; call it otherwise: NAME=FILE")
         starts[network].append((called, file))
     if missing := [network for network, found in starts.items() if not found]:
         raise UserError(
