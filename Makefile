@@ -23,12 +23,14 @@ test: setup lint
 CELL = runs/paper/cells/fer2013-grouped-$(1)-scratch-seed42-fold0/fer2013-$(1)/version_0/best.safetensors
 CROSSVAL = $(BIN)/python -m fer_lightning crossval --out runs/paper --jobs $(JOBS)
 FER = $(CROSSVAL) --data.source fer2013 --data.root $(FER2013) --trainer.max_epochs 10
+TUNING = --data.augment strong --model.learning_rate 1e-3 --trainer.max_epochs 30
 CK = $(CROSSVAL) --data.root $(CKPLUS) --data.batch_size 32
 paper: setup
 	$(FER) --networks improved_cnn
 	$(FER) --networks plain_cnn --trainer.precision $(PLAIN_PRECISION)
 	$(CK) --trainer.max_epochs 40
-	$(CK) --starts $(call CELL,improved_cnn),$(call CELL,plain_cnn) --data.augment strong --model.learning_rate 1e-3 --trainer.max_epochs 30
+	$(CK) --starts $(call CELL,improved_cnn),$(call CELL,plain_cnn) $(TUNING)
+	$(CK) --networks improved_cnn --starts fer2013_45_epochs=fer2013-improved_cnn $(TUNING)
 	$(BIN)/python -m fer_lightning report runs/paper --out docs/results
 
 lint: setup
