@@ -129,8 +129,8 @@ def _parser() -> _Parser:
         type=_words,
         default=("scratch",),
         metavar="S,...",
-        help="scratch, or checkpoints to start from: FILE or NAME=FILE, also names of shipped ones; without NAME a start "
-        "is called by its data (default: scratch)",
+        help="scratch, or checkpoints to start from: FILE or NAME=FILE, also names of shipped ones; without NAME a "
+        "start is called by its data (default: scratch)",
     )
     add("--seeds", type=_numbers, default=(42,), metavar="N,...", help="one training for each seed (default: 42)")
     add("--tta", **_names("tta", "none,flip"))

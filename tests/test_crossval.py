@@ -483,6 +483,15 @@ def test_a_network_without_a_start_is_refused(
     assert capsys.readouterr().out.count("-from-fake-seed42-") == 8
 
 
+def test_two_starts_of_the_same_data_may_be_named(
+    data: Path, tmp_path: Path, pretrained: dict[str, Path], capsys: Said
+) -> None:
+    starts = f"{pretrained['improved']},better one={pretrained['again']}"
+    assert main([*command(data, tmp_path, "--starts", starts), "--list"]) == 0
+    said = capsys.readouterr().out
+    assert (said.count("-from-fake-seed42-"), said.count("-from-better_one-seed42-")) == (4, 4)
+
+
 def test_a_start_gives_its_weights_and_its_name(data: Path, tmp_path: Path, pretrained: dict[str, Path]) -> None:
     start_at = pretrained["improved"]
     finish(only_one(data, tmp_path, "--starts", str(start_at), "--trainer.max_epochs", "1", "--tta", "flip"))
