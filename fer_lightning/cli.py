@@ -158,14 +158,14 @@ def _crossval(rest: list[str]) -> int:
 
 
 def _report(rest: list[str]) -> int:
-    from fer_lightning import report_options
+    from fer_lightning.report import options as report_options
 
     if "-h" in rest or "--help" in rest:
         print(report_options.help_text(), end="")
         return 0
     wanted = report_options.parse(rest)
     from fer_lightning import runtime
-    from fer_lightning.report import report
+    from fer_lightning.report.write import report
 
     runtime.scratch()
     return report(wanted)

@@ -28,15 +28,15 @@ def score(probabilities: NDArray[Any], labels: NDArray[np.int64], classes: Seque
     exact = np.asarray(probabilities, dtype=np.float64)
     k = len(classes)
     predicted = exact.argmax(1)
-    confusion = np.bincount(labels * k + predicted, minlength=k * k).reshape(k, k)
-    accuracy, precision, recall, f1 = _rates(confusion[None])
+    confusion = confusion_matrix(labels, predicted, k)
+    found = rates(confusion)
     bounds = _intervals(confusion)
     support = confusion.sum(1)
     per_class = {
         name: {
-            "precision": float(precision[0, i]),
-            "recall": float(recall[0, i]),
-            "f1": float(f1[0, i]),
+            "precision": float(found["precision"][i]),
+            "recall": float(found["recall"][i]),
+            "f1": float(found["f1"][i]),
             "support": int(support[i]),
         }
         for i, name in enumerate(classes)
@@ -44,9 +44,9 @@ def score(probabilities: NDArray[Any], labels: NDArray[np.int64], classes: Seque
     likelihood = exact[np.arange(len(labels)), labels]
     return {
         "n": len(labels),
-        "accuracy": float(accuracy[0]),
+        "accuracy": float(found["accuracy"]),
         "accuracy_interval": bounds[0],
-        "macro_f1": float(f1[0].mean()),
+        "macro_f1": float(found["macro_f1"]),
         "macro_f1_interval": bounds[1],
         "ece": calibration_error(exact.max(1), predicted == labels),
         "nll": float(-np.log(np.maximum(likelihood, 1e-12)).mean()),
@@ -62,19 +62,56 @@ def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_
         confidence: Probability of the predicted class, ``[n]`` in 0..1.
         correct: Whether the prediction was right, ``[n]``.
     """
-    place = np.clip(np.ceil(confidence * _BINS).astype(int) - 1, 0, _BINS - 1)
-    gap = np.bincount(place, confidence - correct, _BINS)
+    gap = np.bincount(_bins(confidence), confidence - correct, _BINS)
     return float(np.abs(gap).sum() / len(confidence))
 
 
-def _rates(counts: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return accuracy ``[B]`` and precision, recall and F1 ``[B, K]`` of confusion matrices ``[B, K, K]``."""
-    hits = np.diagonal(counts, axis1=1, axis2=2)
-    labelled, predicted = counts.sum(2), counts.sum(1)
-    precision = hits / np.maximum(predicted, 1)
-    recall = hits / np.maximum(labelled, 1)
+def reliability(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> dict[str, list[float]]:
+    """Return the reliability diagram: for each of 15 bins that has rows mean ``confidence``, ``accuracy`` and ``rows``.
+
+    Args:
+        confidence: Probability of the predicted class, ``[n]`` in 0..1.
+        correct: Whether the prediction was right, ``[n]``.
+    """
+    place = _bins(confidence)
+    rows = np.bincount(place, minlength=_BINS)
+    there = rows > 0
+    found = {
+        name: np.bincount(place, values, _BINS)[there] / rows[there]
+        for name, values in (("confidence", confidence), ("accuracy", correct))
+    }
+    return {**{name: values.tolist() for name, values in found.items()}, "rows": rows[there].tolist()}
+
+
+def _bins(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the bin of each confidence; the upper edge belongs to a bin."""
+    found: NDArray[np.int64] = np.clip(np.ceil(confidence * _BINS).astype(np.int64) - 1, 0, _BINS - 1)
+    return found
+
+
+def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """Return counts int64 ``[K, K]``, rows labelled, columns predicted."""
+    return np.bincount(labels * k + predicted, minlength=k * k).reshape(k, k)
+
+
+def rates(confusion: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Return the scores of confusion matrices ``[..., K, K]``, rows labelled, columns predicted.
+
+    Returns:
+        ``accuracy`` and ``macro_f1`` ``[...]``; ``precision``, ``recall`` and ``f1`` ``[..., K]``. What has no rows
+        scores 0, as in scikit-learn.
+    """
+    counts = np.asarray(confusion, dtype=np.float64)
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    labelled, predicted = counts.sum(-1), counts.sum(-2)
     f1 = 2 * hits / np.maximum(labelled + predicted, 1)
-    return hits.sum(1) / np.maximum(counts.sum((1, 2)), 1), precision, recall, f1
+    return {
+        "accuracy": hits.sum(-1) / np.maximum(counts.sum((-2, -1)), 1),
+        "macro_f1": f1.mean(-1),
+        "precision": hits / np.maximum(predicted, 1),
+        "recall": hits / np.maximum(labelled, 1),
+        "f1": f1,
+    }
 
 
 def _intervals(confusion: NDArray[np.int64]) -> tuple[list[float], list[float]]:
@@ -85,6 +122,6 @@ def _intervals(confusion: NDArray[np.int64]) -> tuple[list[float], list[float]]:
     """
     n = int(confusion.sum())
     draws = np.random.default_rng(_SEED).multinomial(n, confusion.ravel() / n, _RESAMPLES)
-    accuracy, _, _, f1 = _rates(draws.reshape(_RESAMPLES, *confusion.shape))
-    low_high = [2.5, 97.5]
-    return list(map(float, np.percentile(accuracy, low_high))), list(map(float, np.percentile(f1.mean(1), low_high)))
+    found = rates(draws.reshape(_RESAMPLES, *confusion.shape))
+    accuracy, macro_f1 = (np.percentile(found[name], [2.5, 97.5]).tolist() for name in ("accuracy", "macro_f1"))
+    return accuracy, macro_f1

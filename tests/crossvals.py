@@ -19,19 +19,36 @@ CLASSES = {"ckplus": tuple(name for name in FERPLUS_CLASSES if name != "neutral"
 SKILL = {"improved_cnn": 2.0, "plain_cnn": 1.6, "random": 0.8, "grouped": 0.0}
 
 
-def write_cell(run: Path, cell: Cell, rows: int = 140) -> Path:
-    """Write one finished cell; every third row is of the same group, and a row is the same one in every cell."""
+def write_cell(
+    run: Path,
+    cell: Cell,
+    rows: int = 140,
+    classes: Sequence[str] | None = None,
+    drawn_as: str | None = None,
+    **config: Any,
+) -> Path:
+    """Write one finished cell; three rows are of the same group, and a row is the same one in every cell.
+
+    Args:
+        run: Folder of the cross-validation.
+        cell: The cell.
+        rows: Rows in a fold.
+        classes: Names of the classes; by default those of the source.
+        drawn_as: What the draws of the predictions depend on; by default the name of the cell.
+        config: Settings of the model that are not the default.
+    """
     folder = cells.folder_of(run, cell)
-    classes = CLASSES[cell.source]
+    classes = classes or CLASSES[cell.source]
     cells.write_json(folder / cells.PLAN, cell.plan())
     training = folder / f"{cell.source}-{cell.network}" / "version_0"
     cells.write_table(training / "history.csv", _history())
     card = fakes.card(cell.network, classes)
     card["data"] |= {"source": cell.source}
     card["training"] |= {"epochs": 3, "seconds": 90.0}
+    card["training"]["config"] = {"data": {}, "model": config, "trainer": {"max_epochs": 3}}
     net = build_network(cell.network, len(classes))  # type: ignore[arg-type]
     card |= {"parameters": parameters(net), "multiply_adds": multiply_adds(net)}
-    cells.write_table(folder / cells.PREDICTIONS, _predictions(cell, classes, rows))
+    cells.write_table(folder / cells.PREDICTIONS, _predictions(cell, classes, rows, drawn_as or cell.name))
     scores = {"accuracy": 0.5, "macro_f1": 0.5, "n": rows}
     result = {
         "format": cells.FORMAT,
@@ -72,13 +89,13 @@ def _history() -> Iterator[Sequence[Any]]:
         yield [epoch, 1e-3, 1.5 - epoch / 4, 0.4 + epoch / 8, 1.6, 0.35 + epoch / 9, 0.3, 0.05, 30.0, 200.0 + epoch]
 
 
-def _predictions(cell: Cell, classes: Sequence[str], rows: int) -> Iterator[Sequence[Any]]:
+def _predictions(cell: Cell, classes: Sequence[str], rows: int, drawn_as: str) -> Iterator[Sequence[Any]]:
     yield "tta", "part", "row", "group", "label", *(f"p_{name}" for name in classes)
-    rng = np.random.default_rng(zlib.crc32(cell.name.encode()))
+    rng = np.random.default_rng(zlib.crc32(drawn_as.encode()))
     everyone = np.arange(rows * cell.folds)
     fold_of = everyone % cell.folds if cell.protocol == "random" else everyone // 3 % cell.folds
     labels = np.random.default_rng(1).choice(len(classes), len(everyone))
-    skill = SKILL[cell.network] + SKILL[cell.protocol]
+    skill = SKILL.get(cell.network, 1.0) + SKILL[cell.protocol]
     for tta in cell.tta:
         for part, taken in (("held out", fold_of == (cell.fold + 1) % cell.folds), ("fold", fold_of == cell.fold)):
             for row in np.flatnonzero(taken):

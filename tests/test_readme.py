@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from demo.__main__ import _parser
-from fer_lightning import checkpoint, crossval_options, options, predict_options, report_options
+from fer_lightning import checkpoint, crossval_options, options, predict_options
 from fer_lightning.card import markdown
 from fer_lightning.cli import main
 from fer_lightning.data.datamodule import ExpressionDataModule
 from fer_lightning.models import NetworkName, build_network
 from fer_lightning.models.cost import multiply_adds, parameters
 from fer_lightning.preprocess import to_tensor
+from fer_lightning.report import options as report_options
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,40 +1,45 @@
 """Intervals and paired tests for out-of-fold predictions, for rows that come in groups (a person, alike pictures)."""
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from fer_lightning.scores import rates
+
 _RESAMPLES = 2000
 _SEED = 0
 Rates = dict[str, NDArray[np.float64]]
 
 
-def rates(confusion: NDArray[Any]) -> Rates:
-    """Return the scores of confusion matrices ``[..., K, K]`` (rows labelled, columns predicted).
+def rates_of_those_there(confusion: NDArray[Any]) -> Rates:
+    """Return the scores of confusion matrices ``[..., K, K]``, where a class without a labelled row has none.
+
+    Args:
+        confusion: Rows labelled, columns predicted.
 
     Returns:
-        ``accuracy`` and ``macro_f1`` ``[...]``; ``precision``, ``recall`` and ``f1`` ``[..., K]``. What has no rows
-        scores 0, as in scikit-learn with ``zero_division=0``.
+        ``accuracy`` and ``macro_f1`` ``[...]``, ``precision``, ``recall`` and ``f1`` ``[..., K]``. A class that no row
+        is labelled with has nan, and no part in the mean: a fold or a draw may lack a rare one.
     """
-    counts = np.asarray(confusion, dtype=np.float64)
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    labelled, predicted = counts.sum(-1), counts.sum(-2)
-    f1 = 2 * hits / np.maximum(labelled + predicted, 1)
-    return {
-        "accuracy": hits.sum(-1) / np.maximum(counts.sum((-2, -1)), 1),
-        "macro_f1": f1.mean(-1),
-        "precision": hits / np.maximum(predicted, 1),
-        "recall": hits / np.maximum(labelled, 1),
-        "f1": f1,
-    }
+    found = rates(confusion)
+    absent = np.asarray(confusion).sum(-1) == 0
+    for name in ("precision", "recall", "f1"):
+        found[name] = np.where(absent, np.nan, found[name])
+    found["macro_f1"] = np.nanmean(found["f1"], axis=-1)
+    return found
 
 
-def confusion_matrix(label: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """Return counts int64 ``[K, K]``, rows labelled, columns predicted."""
-    return np.bincount(label * k + predicted, minlength=k * k).reshape(k, k)
+def over_folds(each: Sequence[Rates]) -> tuple[Rates, Rates]:
+    """Return mean and standard deviation of each score over folds; nan where no fold, or only one, has the class."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a class that no fold, or only one, has
+        stacked = {name: np.stack([one[name] for one in each]) for name in each[0]}
+        mean = {name: np.nanmean(values, axis=0) for name, values in stacked.items()}
+        return mean, {name: np.nanstd(values, axis=0, ddof=1) for name, values in stacked.items()}
 
 
 def resampled(
@@ -64,8 +69,8 @@ def resampled(
 
 
 def interval(values: NDArray[np.float64]) -> list[float]:
-    """Return the 95 % interval of draws ``[B]``."""
-    return [float(value) for value in np.percentile(values, (2.5, 97.5))]
+    """Return the 95 % interval of draws ``[B]``; draws without a score (nan) are left out."""
+    return [float(value) for value in np.nanpercentile(values, (2.5, 97.5))]
 
 
 def intervals(draws: Rates) -> dict[str, Any]:
@@ -92,7 +97,7 @@ def mcnemar(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> dict[str, Any
 
 
 def corrected_t(differences: Sequence[float], test_to_train: float) -> dict[str, Any]:
-    """Return the corrected resampled t-test (Nadeau and Bengio 2003) of differences, one for each fold and seed.
+    """Return the corrected resampled t-test (Nadeau and Bengio 2003) of differences, one for each fold.
 
     Folds share most of their training rows, so their scores are not independent; the correction widens the variance.
 
@@ -111,37 +116,3 @@ def corrected_t(differences: Sequence[float], test_to_train: float) -> dict[str,
         t = found["mean"] / np.sqrt(variance * (1 / len(values) + test_to_train))
         found |= {"t": float(t), "p": float(2 * stats.t.sf(abs(t), len(values) - 1))}
     return found
-
-
-def reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15) -> dict[str, list[float]]:
-    """Return the reliability diagram: for each bin that has rows its mean ``confidence``, ``accuracy`` and ``rows``.
-
-    Args:
-        confidence: Probability of the predicted class, ``[n]`` in 0..1.
-        right: Whether the prediction was right, ``[n]``.
-        bins: Number of equal bins; the upper edge belongs to a bin.
-    """
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    rows = np.bincount(place, minlength=bins)
-    there = rows > 0
-
-    def mean(values: NDArray[Any]) -> list[float]:
-        return [float(value) for value in np.bincount(place, values, bins)[there] / rows[there]]
-
-    return {"confidence": mean(confidence), "accuracy": mean(right.astype(np.float64)), "rows": rows[there].tolist()}
-
-
-def of_folds(
-    values: Callable[[NDArray[np.bool_]], Rates], parts: Sequence[NDArray[np.bool_]]
-) -> tuple[Rates, Rates, list[Rates]]:
-    """Return mean and standard deviation over parts, and the scores of each part.
-
-    Args:
-        values: Gives the scores of the rows of a mask.
-        parts: Masks of the folds (and seeds).
-    """
-    each = [values(part) for part in parts]
-    stacked = {name: np.stack([one[name] for one in each]) for name in each[0]}
-    mean = {name: value.mean(0) for name, value in stacked.items()}
-    spread = {name: value.std(0, ddof=1) if len(parts) > 1 else value.std(0) for name, value in stacked.items()}
-    return mean, spread, each

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fer_lightning.figures import Figure
+    from fer_lightning.report.figures import Figure
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ caption span { position: sticky; left: 0; display: inline-block; max-width: calc
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 th:first-child, td:first-child, td.word, th.word { text-align: left }
 thead th { background: var(--soft) } tbody th { font-weight: 400 }
-figure { margin: 1.5rem 0; overflow-x: auto } figcaption { font-weight: 600; margin-bottom: .4rem }
+figure { margin: 1.5rem 0; overflow-x: auto }
 figure img { width: 100%; max-width: 60rem; height: auto; background: #fff; border-radius: 6px }
 @media (max-width: 40rem) {
   th.word, td.word { white-space: normal; min-width: 6.5rem } figure img { min-width: 36rem } }
@@ -113,8 +113,7 @@ def _html(block: Block, anchor: str) -> str:
         figure = block.figure
         picture = base64.b64encode(figure.svg).decode()
         return (
-            f"<figure><figcaption>{escape(figure.title)}</figcaption>"
-            f'<img alt="{escape(figure.text)}" src="data:image/svg+xml;base64,{picture}"></figure>'
+            f'<figure tabindex="0"><img alt="{escape(figure.text)}" src="data:image/svg+xml;base64,{picture}"></figure>'
         )
     words = _columns_of_words(block)
     head = "".join(_cell("th", name, words[i], ' scope="col"') for i, name in enumerate(block.header))
@@ -164,7 +163,7 @@ def _markdown(block: Block, picture: Callable[["Figure"], str]) -> str:
     if isinstance(block, Code):
         return f"```bash\n{block.text}\n```"
     if isinstance(block, Picture):
-        return f"**{block.figure.title}**\n\n![{block.figure.text}]({picture(block.figure)})"
+        return f"![{block.figure.text}]({picture(block.figure)})"
     return f"**{block.caption}**\n\n{markdown_table(block)}"
 
 

@@ -1,0 +1,1 @@
+"""``report``: what a cross-validation found."""
