@@ -1,6 +1,7 @@
 """A report as a list of blocks, written as one self-contained HTML page or as Markdown beside its pictures."""
 
 import base64
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -56,6 +57,10 @@ class Picture:
     figure: "Figure"
 
 
+_NUMBER = re.compile(r"[-+<\d.,()/±%\N{MINUS SIGN}\N{EN DASH} ]*( to [-+\d.\N{MINUS SIGN}]+| of \d+)?")
+
+_WIDEST = 16  # letters that a column of words has at least for itself before it breaks its lines
+
 Block = Heading | Text | Code | Table | Picture
 
 _STYLE = """
@@ -76,12 +81,12 @@ table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tab
 caption { padding: .25rem 0; font-weight: 600; text-align: left }
 caption span { position: sticky; left: 0; display: inline-block; max-width: calc(100vw - 2rem) }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
-th:first-child, td:first-child, td.word, th.word { text-align: left }
+th:first-child, td:first-child, td.word, th.word { text-align: left; white-space: normal }
 thead th { background: var(--soft) } tbody th { font-weight: 400 }
 figure { margin: 1.5rem 0; overflow-x: auto }
-figure img { width: 100%; max-width: 60rem; height: auto; background: #fff; border-radius: 6px }
+figure img { width: 100%; max-width: var(--wide); height: auto; background: #fff; border-radius: 6px }
 @media (max-width: 40rem) {
-  th.word, td.word { white-space: normal; min-width: 6.5rem } figure img { min-width: 36rem } }
+  figure img { min-width: min(36rem, var(--wide) * 0.7) } }
 """
 
 
@@ -113,10 +118,15 @@ def _html(block: Block, anchor: str) -> str:
         figure = block.figure
         picture = base64.b64encode(figure.svg).decode()
         return (
-            f'<figure tabindex="0"><img alt="{escape(figure.text)}" src="data:image/svg+xml;base64,{picture}"></figure>'
+            f'<figure tabindex="0"><img alt="{escape(figure.text)}" style="--wide: {figure.size[0] * 6:.1f}rem" '
+            f'src="data:image/svg+xml;base64,{picture}"></figure>'
         )
     words = _columns_of_words(block)
-    head = "".join(_cell("th", name, words[i], ' scope="col"') for i, name in enumerate(block.header))
+    longest = [max(len(row[i]) for row in [block.header, *block.rows]) for i in range(len(block.header))]
+    head = "".join(
+        _cell("th", name, words[i], f' scope="col" style="min-width: {min(longest[i], _WIDEST)}ch"')
+        for i, name in enumerate(block.header)
+    )
     rows = "".join(
         "<tr>"
         + "".join(_cell("td" if i else "th", text, words[i], "" if i else ' scope="row"') for i, text in enumerate(row))
@@ -136,11 +146,7 @@ def _cell(tag: str, text: str, word: bool, scope: str) -> str:
 
 def _columns_of_words(table: Table) -> list[bool]:
     """Tell the columns of words, which stand left, from those of numbers, which stand right."""
-
-    def is_number(text: str) -> bool:
-        return not text or text[0] in "0123456789.+-\N{MINUS SIGN}\N{EN DASH}<"
-
-    return [not all(is_number(row[i]) for row in table.rows) for i in range(len(table.header))]
+    return [not all(_NUMBER.fullmatch(row[i]) for row in table.rows) for i in range(len(table.header))]
 
 
 def markdown(title: str, blocks: Sequence[Block], picture: Callable[["Figure"], str]) -> str:

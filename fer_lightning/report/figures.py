@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito: told apart by everyone
 _HATCHES = ("", "//", "..", "xx", "\\\\", "++")
-_LETTERS_PER_INCH = 13
+_LETTERS_PER_INCH = 11.5
 
 
 @dataclass(frozen=True)
