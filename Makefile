@@ -19,8 +19,8 @@ demo: setup
 test: setup lint
 	$(BIN)/python -m pytest $(ARGS)
 
-# The start of CK+'s fine-tuning is the first grouped fold of FER2013, for both networks.
-CELL = runs/paper/cells/fer2013-grouped-$(1)-scratch-seed42-fold0/fer2013-$(1)/version_0/best.safetensors
+# The start of CK+'s fine-tuning is the cell of FER2013's first grouped fold, for both networks.
+CELL = runs/paper/cells/fer2013-grouped-$(1)-scratch-seed42-fold0
 CROSSVAL = $(BIN)/python -m fer_lightning crossval --out runs/paper --jobs $(JOBS)
 FER = $(CROSSVAL) --data.source fer2013 --data.root $(FER2013) --trainer.max_epochs 10
 TUNING = --data.augment strong --model.learning_rate 1e-3 --trainer.max_epochs 30
@@ -31,7 +31,9 @@ paper: setup
 	$(CK) --trainer.max_epochs 40
 	$(CK) --starts $(call CELL,improved_cnn),$(call CELL,plain_cnn) $(TUNING)
 	$(CK) --networks improved_cnn --starts fer2013_45_epochs=fer2013-improved_cnn $(TUNING)
-	$(BIN)/python -m fer_lightning report runs/paper --out docs/results
+	$(BIN)/python -m fer_lightning report runs/paper
+	mkdir -p docs/results/figures && cp runs/paper/report/report.md runs/paper/report/scores.csv docs/results/
+	cp runs/paper/report/figures/*.svg docs/results/figures/
 
 lint: setup
 	$(BIN)/ruff check .

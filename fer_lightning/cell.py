@@ -3,6 +3,7 @@
 A process of its own keeps cells apart, gives memory back, and lets Lightning start further processes for several GPUs.
 """
 
+import json
 import os
 import sys
 import threading
@@ -16,29 +17,37 @@ from fer_lightning.errors import UserError
 
 BUSY = 75
 """Exit code where another process is at work in the cell."""
+_STDIN = 0  # read as a descriptor: the lock of sys.stdin must not be held by a thread when Python ends
 _PATIENCE = 10.0  # seconds; so long the processes of a killed run may take to notice
 
 
-def main(folder: Path) -> int:
-    """Train and score a cell as its ``plan.json`` says; a stopped training goes on.
+def main(folder: Path, told: Cell | None) -> int:
+    """Train and score a cell; a stopped training goes on.
 
     Args:
         folder: The cell's folder.
+        told: The cell, which becomes the folder's ``plan.json`` once this process holds the folder; None in a further
+            process of one training, which reads that file.
 
     Returns:
         The exit code: 0 finished, 2 a mistake of the user's, 75 at work elsewhere, 130 stopped by Ctrl-C.
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / ".lock")
-    joining = runs.is_joined()  # a further process of one training, under the first one's lock
-    if not joining:
+    lock = FileLock(folder / ".lock")  # that of the first process covers those that join it
+    if told is not None:
         try:
             lock.acquire(timeout=_PATIENCE)
         except Timeout:
             return BUSY
     try:
-        return _run(folder, cells.from_plan(cells.read_json(folder / cells.PLAN)), joining)
+        if told is None:
+            return _run(folder, cells.from_plan(cells.read_json(folder / cells.PLAN)), joining=True)
+        cells.must_match(folder, told)  # another process may have been at work since crossval looked
+        if cells.is_finished(folder):
+            return 0
+        cells.write_json(folder / cells.PLAN, told.plan())
+        return _run(folder, told, joining=False)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -46,7 +55,7 @@ def main(folder: Path) -> int:
         lock.release()
 
 
-def _run(folder: Path, cell: Cell, joining: bool) -> int:
+def _run(folder: Path, cell: Cell, *, joining: bool) -> int:
     runtime.hush()
     runtime.keep_memory()
     from fer_lightning.training import fit
@@ -113,13 +122,28 @@ def _for_one_process(words: Sequence[str]) -> list[str]:
     return [*taken, "--trainer.devices", "1"]
 
 
+def _told(stream: int = _STDIN) -> Cell | None:
+    """Return the cell that ``crossval`` sends as one line of JSON; None if it has gone without a word."""
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = os.read(stream, 1 << 16)
+        if not piece:
+            return None
+        line += piece
+    return cells.from_plan(json.loads(line))
+
+
 def _end_with_parent() -> None:
     """Stop when standard input ends: ``crossval``, which holds its other end, is gone, and nobody would wait."""
-    while os.read(0, 1):  # not through sys.stdin, whose lock a thread must not hold when Python ends
+    while os.read(_STDIN, 1):
         pass
     os._exit(1)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.exit(main(Path(sys.argv[1])))
+    joins = runs.is_joined()  # it was started by the first process of a training, which has had the line
+    cell = None if joins else _told()
+    if cell is None and not joins:
+        sys.exit(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()  # not before the line was read
+    sys.exit(main(Path(sys.argv[1]), cell))

@@ -1,18 +1,23 @@
 """The cells of a cross-validation: what each is, where it lives, and whether it is finished."""
 
+import contextlib
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_lightning import runs
-from fer_lightning.errors import UserError
+from fer_lightning import options, runs
+from fer_lightning.errors import UserError, WriteError
 from fer_lightning.whole_files import replacing
 
 FORMAT = "fer_lightning cell 1"
 PLAN, RESULT, PREDICTIONS, LOG = "plan.json", "cell.json", "predictions.csv", "log.txt"
+_MAY_CHANGE = {  # the data's fingerprint and the start's digest are compared by fit itself
+    *("data.root", "data.source", "data.num_workers", "data.on_bad_row", "init_from", "trainer.default_root_dir"),
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,57 @@ def from_plan(plan: dict[str, Any]) -> Cell:
     return Cell(**{**plan, "words": tuple(plan["words"]), "tta": tuple(plan["tta"])})
 
 
+def announce(folder: Path, cell: Cell) -> None:
+    """Write down what a cell is to be, where nothing says so yet; one that is at work keeps its own plan.
+
+    Raises:
+        WriteError: If it cannot be written.
+    """
+    file = folder / PLAN
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), file.open("x", encoding="utf-8") as handle:
+            handle.write(json.dumps(cell.plan(), indent=1))
+    except OSError as error:
+        raise WriteError(f"{file}: cannot be written ({error.strerror}); choose another place") from None
+
+
+def must_match(folder: Path, cell: Cell) -> None:
+    """Compare a cell with what its folder holds, once that is an epoch or a result: only those could be lost.
+
+    Raises:
+        UserError: If it was begun with other options.
+    """
+    finished = is_finished(folder)
+    file = folder / (RESULT if finished else PLAN)
+    if not finished and not (file.exists() and training_folder(folder)):
+        return
+    before, now = (_settings(of, scored=finished) for of in (_cell_in(file), cell))
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            raise UserError(
+                f"{folder}: was begun with {_shown(name, before)}, now it is {_shown(name, now)}; "
+                "use the same options, or another --out"
+            )
+
+
+def _cell_in(file: Path) -> Cell:
+    content = read_json(file)
+    try:
+        return from_plan(content["cell"] if file.name == RESULT else content)
+    except (KeyError, TypeError):
+        raise _damaged(file) from None
+
+
+def _settings(cell: Cell, *, scored: bool) -> dict[str, str | None]:
+    fixed = {name: value for name, value in options.pairs(cell.words) if name not in _MAY_CHANGE}
+    return {**fixed, "tta": ",".join(cell.tta)} if scored else fixed
+
+
+def _shown(name: str, settings: dict[str, str | None]) -> str:
+    return f"--{name} {settings[name]}" if name in settings else f"no --{name}"
+
+
 def folder_of(run: Path, cell: Cell) -> Path:
     """Return where a cell of a cross-validation lives."""
     return run / "cells" / cell.name
@@ -83,8 +139,12 @@ def read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read ({error}); delete it, and run crossval again") from None
     if not isinstance(content, dict):
-        raise UserError(f"{file}: damaged; delete it, and run crossval again")
+        raise _damaged(file)
     return content
+
+
+def _damaged(file: Path) -> UserError:
+    return UserError(f"{file}: damaged; delete it, and run crossval again")
 
 
 def write_json(file: Path, content: dict[str, Any]) -> None:
@@ -99,16 +159,34 @@ def write_table(file: Path, rows: Iterator[Sequence[Any]]) -> None:
         csv.writer(handle, lineterminator="\n").writerows(rows)
 
 
+def trained_in(folder: Path) -> Path:
+    """Return the folder of a finished cell's training, which holds its checkpoint.
+
+    Raises:
+        UserError: If the cell is not finished, or damaged.
+    """
+    if not is_finished(folder):
+        raise UserError(f"{folder}: no finished cell, as it holds no {RESULT}; let crossval finish it, or give a file")
+    name = read_json(folder / RESULT).get("training")
+    if not isinstance(name, str):
+        raise _damaged(folder / RESULT)
+    return folder / name
+
+
 def training_folder(folder: Path) -> Path | None:
     """Return the folder of a cell's training, the newest that has a checkpoint; None where none has."""
-    found = [file.parents[1] for file in folder.glob(f"*/version_*/{runs.LAST}")]
-    return max(found, key=lambda run: int(run.name.removeprefix("version_"))) if found else None
+    return _newest(file.parents[1] for file in folder.glob(f"*/version_*/{runs.LAST}"))
 
 
 def history(folder: Path) -> list[dict[str, float]]:
-    """Return the epochs of a cell's training so far."""
-    found = sorted(folder.glob(f"*/version_*/{runs.HISTORY}"), key=lambda file: file.stat().st_mtime)
-    if not found:
+    """Return the epochs of a finished cell's training, or those of the newest training so far."""
+    begun = (file.parent for file in folder.glob(f"*/version_*/{runs.HISTORY}"))
+    training = trained_in(folder) if is_finished(folder) else _newest(begun)
+    if training is None or not (training / runs.HISTORY).exists():
         return []
-    with found[-1].open(newline="", encoding="utf-8") as handle:
+    with (training / runs.HISTORY).open(newline="", encoding="utf-8") as handle:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(handle)]
+
+
+def _newest(trainings: Iterable[Path]) -> Path | None:
+    return max(trainings, key=lambda run: int(run.name.removeprefix("version_")), default=None)

@@ -1,6 +1,7 @@
 """``crossval``: the paper's protocol (section 3.2) and its leak-free twin, cell by cell, side by side, resumable."""
 
 import itertools
+import json
 import os
 import re
 import signal
@@ -8,12 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
-from fer_lightning import cells, checkpoint, options
+from fer_lightning import cells, checkpoint, options, runs
 from fer_lightning.cell import BUSY
 from fer_lightning.cells import Cell
 from fer_lightning.crossval_options import Options
@@ -21,10 +22,7 @@ from fer_lightning.data.sources import recognise
 from fer_lightning.errors import UserError
 
 _PAUSE, _SAY_EVERY = 0.2, 60.0  # seconds
-_MAY_CHANGE = {  # the data's fingerprint and the start's digest are compared by fit itself
-    *("data.root", "data.source", "data.num_workers", "data.on_bad_row", "init_from", "trainer.default_root_dir"),
-    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
-}
+_WINDOWS = os.name == "nt"
 
 
 def crossval(wanted: Options) -> int:
@@ -44,7 +42,7 @@ def crossval(wanted: Options) -> int:
     share, of = wanted.share
     own = planned[share - 1 :: of]
     for cell in own:
-        _must_match(wanted.out, cell)
+        cells.must_match(cells.folder_of(wanted.out, cell), cell)
     done = [cell for cell in own if cells.is_finished(cells.folder_of(wanted.out, cell))]
     print(f"{wanted.out}: {len(own)} cells" + (f" of {len(planned)}" if of > 1 else "") + f", {len(done)} finished")
     if wanted.list_only:
@@ -91,7 +89,7 @@ def _starts(wanted: Options) -> dict[str, list[tuple[str, Path | None]]]:
                 of_network.append(("scratch", None))
             continue
         given, equals, path = name.partition("=")
-        file = checkpoint.find(path if equals else name)
+        file = _checkpoint(path if equals else name)
         card = checkpoint.read_card(file)
         network = card["network"]["name"]
         called = re.sub(r"\W", "_", given if equals else card["data"]["source"])  # it names a folder
@@ -107,27 +105,10 @@ def _starts(wanted: Options) -> dict[str, list[tuple[str, Path | None]]]:
     return starts
 
 
-def _must_match(run: Path, cell: Cell) -> None:
-    folder = cells.folder_of(run, cell)
-    file, finished = folder / cells.PLAN, cells.is_finished(folder)
-    if not file.exists() or not (finished or cells.training_folder(folder)):  # no epoch that could be lost
-        return
-    before, now = (_settings(of, scored=finished) for of in (cells.from_plan(cells.read_json(file)), cell))
-    for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name):
-            raise UserError(
-                f"{file.parent}: was begun with {_shown(name, before)}, now it is {_shown(name, now)}; "
-                "use the same options, or another --out"
-            )
-
-
-def _settings(cell: Cell, *, scored: bool) -> dict[str, str | None]:
-    fixed = {name: value for name, value in options.pairs(cell.words) if name not in _MAY_CHANGE}
-    return {**fixed, "tta": ",".join(cell.tta)} if scored else fixed
-
-
-def _shown(name: str, settings: dict[str, str | None]) -> str:
-    return f"--{name} {settings[name]}" if name in settings else f"no --{name}"
+def _checkpoint(name: str) -> Path:
+    """Return the checkpoint that a start means: a file, the name of a shipped one, or the folder of a finished cell."""
+    folder = Path(name).expanduser()
+    return checkpoint.find(cells.trained_in(folder) / runs.BEST if folder.is_dir() else name)
 
 
 class _Work:
@@ -137,6 +118,7 @@ class _Work:
         self.wanted, self.own = wanted, own
         self.open = [cell for cell in own if not cells.is_finished(cells.folder_of(wanted.out, cell))]
         self.waiting = list(self.open)
+        self.gpus = _gpus() if wanted.jobs > 1 else []
         self.running: dict[int, tuple[Cell, subprocess.Popen[bytes]]] = {}  # by slot
         self.failed: list[Cell] = []
         self.elsewhere: list[Cell] = []
@@ -144,6 +126,8 @@ class _Work:
     def run(self) -> int:
         """Run all that waits; return the exit code."""
         said = time.monotonic()
+        for cell in self.open:  # so that a report can say what was left out
+            cells.announce(cells.folder_of(self.wanted.out, cell), cell)
         try:
             while self.waiting or self.running:
                 for slot in range(self.wanted.jobs):
@@ -170,26 +154,29 @@ class _Work:
 
     def _start(self, slot: int, cell: Cell) -> None:
         folder = cells.folder_of(self.wanted.out, cell)
-        cells.write_json(folder / cells.PLAN, cell.plan())
         print(f"begins: {cell.name}", flush=True)
         with (folder / cells.LOG).open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "fer_lightning.cell", str(folder)],
-                stdin=subprocess.PIPE,  # it ends when this process does
+                stdin=subprocess.PIPE,  # stays open: the cell ends when this process does
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self._share_of_the_machine(slot)},
             )
         self.running[slot] = (cell, process)
+        assert process.stdin is not None
+        with suppress(OSError):  # it has died already; _ended says so
+            process.stdin.write(json.dumps(cell.plan()).encode() + b"\n")
+            process.stdin.flush()
 
     def _share_of_the_machine(self, slot: int) -> dict[str, str]:
         """Return the environment that gives each of several jobs its cores, and its GPU where there are several."""
         jobs, share = self.wanted.jobs, {}
         if jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
             share["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
-        gpus = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-        if jobs > 1 and len(gpus) > 1:
-            share["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+        devices = dict(options.pairs(self.wanted.fit)).get("trainer.devices", "1")
+        if len(self.gpus) > 1 and devices in ("1", "-1", "auto"):  # several of them, or one by number, are chosen
+            share["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
         return share
 
     def _ended(self, cell: Cell, code: int) -> None:
@@ -232,14 +219,30 @@ class _Work:
         return sum(known.get(network, unknown) * epochs for network, epochs in left.items()) / self.wanted.jobs
 
     def _epochs(self, cell: Cell) -> int:
-        given = dict(options.pairs(cell.words)).get("trainer.max_epochs")
-        return int(given) if given else options.EPOCHS_OF_DRAWINGS if cell.source == "sketch" else options.EPOCHS
+        given = dict(options.pairs(cell.words)).get("trainer.max_epochs") or ""
+        if given.isdecimal():  # of anything else fit complains, or takes its own length
+            return int(given)
+        return options.EPOCHS_OF_DRAWINGS if cell.source == "sketch" else options.EPOCHS
 
     def _stop(self, how: signal.Signals) -> None:
         with ExitStack() as stack:
             for _, process in self.running.values():
                 stack.callback(process.wait)
-                process.send_signal(how)
+                if _WINDOWS:  # it knows no SIGINT for a process
+                    process.terminate()
+                else:
+                    process.send_signal(how)
+
+
+def _gpus() -> list[str]:
+    """Return the GPUs by the names that ``CUDA_VISIBLE_DEVICES`` knows, those that it leaves to this process."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name]
+    try:
+        found = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(number) for number in range(len(re.findall("^GPU ", found, re.MULTILINE)))]
 
 
 def _last_line(folder: Path) -> str:

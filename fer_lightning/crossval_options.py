@@ -39,6 +39,7 @@ _OURS = {
     "ckpt_path": "nothing: cells go on by themselves",
     "tta": "--tta behind crossval once, as a list",
     "trainer.default_root_dir": "--out",
+    "trainer.num_nodes": "--cell I/N, a share for each node",
 }
 _OF_FIT = ("print_config", "help_all", "verbose")
 _CHOICES = {
@@ -129,8 +130,8 @@ def _parser() -> _Parser:
         type=_words,
         default=("scratch",),
         metavar="S,...",
-        help="scratch, or checkpoints to start from: FILE or NAME=FILE, also names of shipped ones; without NAME a "
-        "start is called by its data (default: scratch)",
+        help="scratch, or checkpoints to start from: FILE or NAME=FILE, also names of shipped ones and folders of "
+        "finished cells; without NAME a start is called by its data (default: scratch)",
     )
     add("--seeds", type=_numbers, default=(42,), metavar="N,...", help="one training for each seed (default: 42)")
     add("--tta", **_names("tta", "none,flip"))

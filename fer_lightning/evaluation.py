@@ -1,5 +1,6 @@
 """``validate`` and ``test``: the scores of a checkpoint, and the report that ``test`` leaves."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from fer_lightning.warm_start import ancestors
 
 Part = Literal["validation", "test"]
 _OPTION = {"validation": "val", "test": "test"}
+_LONGEST_NAME = 100  # bytes; file systems take 255 for a folder
 
 
 class Predictions(NamedTuple):
@@ -158,7 +160,9 @@ def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str,
 def _folder(cli: Assembly, paths: Sequence[Path]) -> Path:
     """Return where reports on these checkpoints go: into the run of a single one, else below the root of all runs."""
     if len(paths) > 1:
-        return Path(cli.trainer.default_root_dir) / "+".join(checkpoint.identity(path) for path in paths)
+        stems = "+".join(path.stem for path in paths).encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
+        identities = "+".join(map(checkpoint.identity, paths)).encode(errors="ignore")
+        return Path(cli.trainer.default_root_dir) / f"{stems}@{hashlib.sha256(identities).hexdigest()[:8]}"
     return runs.run_of(paths[0]) or Path(cli.trainer.default_root_dir) / paths[0].stem
 
 

@@ -20,7 +20,7 @@ from fer_lightning.models.cost import multiply_adds, parameters
 from fer_lightning.preprocess import PREPROCESSING
 from fer_lightning.results import show_scores
 from fer_lightning.scores import score
-from fer_lightning.warm_start import start_from
+from fer_lightning.warm_start import cannot_tell, start_from
 
 _ABOUT_DRAWINGS = (
     "these faces are drawings, to try the tool without a download; for real ones give --data.root PATH "
@@ -126,6 +126,8 @@ def _start_from(cli: Assembly, path: Path) -> None:
                 f"--init_from {path}: was trained or chosen on {known:,} of the rows that are scored here; take a "
                 "checkpoint of other data, or of this very split"
             )
+    if cannot_tell(came_from, path, task.card["data"]):
+        came_from["may_have_seen"] = True
     task.card["training"]["init_from"] = came_from
 
 
@@ -147,6 +149,8 @@ def _introduce(cli: Assembly) -> None:
         fresh = [name for name in card["classes"] if name not in start["classes"]]
         words = f"; the outputs for {', '.join(fresh)} start afresh" if fresh else ""
         print(f"start: {start['checkpoint']}, trained on {start['data']['source']}{words}")
+        if start.get("may_have_seen"):
+            print("it cannot be told whether the start has seen these pictures under another name")
     print(f"run: {cli.run}" + (f", resumed from {cli.resume}" if cli.resume else ""), flush=True)
 
 

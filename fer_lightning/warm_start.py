@@ -12,6 +12,9 @@ from fer_lightning.checkpoint import Card
 from fer_lightning.errors import UserError
 from fer_lightning.models import NetworkName, build_network
 
+_SAME_PICTURES = {"fer2013": "fer2013", "ferplus": "fer2013", "ckplus": "ckplus"}
+_DRAWN = "sketch"
+
 
 def start_from(
     network: nn.Module, name: NetworkName, options: dict[str, Any], classes: Sequence[str], path: Path
@@ -63,6 +66,37 @@ def ancestors(card: Card) -> Iterator[dict[str, Any]]:
     while one:
         yield one
         one = one["training"].get("init_from")
+
+
+def cannot_tell(start: dict[str, Any], path: Path, data: dict[str, Any]) -> bool:
+    """Return whether a start may have seen the pictures of the present data under another name, and none can tell.
+
+    Args:
+        start: Where the weights come from, as :func:`start_from` says it.
+        path: The checkpoint.
+        data: What the present card says of the data.
+
+    Raises:
+        UserError: If it, or what it started from, was trained on the same pictures in another form, so that the rows
+            cannot be compared; the official parts of FER2013 and FER+ are the same pictures, so they may follow each
+            other.
+    """
+    others = [one["data"] for one in ancestors(start) if one["data"]["fingerprint"] != data["fingerprint"]]
+    family = _SAME_PICTURES.get(data["source"])
+    for other in others:
+        both_official = family == "fer2013" and _is_official(other) and _is_official(data)
+        if family and _SAME_PICTURES.get(other["source"]) == family and not both_official:
+            raise UserError(
+                f"--init_from {path}: was trained on {other['source']} in another form than the {data['source']} here, "
+                "so the pictures that are scored may be known to it; take a checkpoint of other data, or of these very "
+                "files"
+            )
+    sources = {other["source"] for other in others} - {_DRAWN}
+    return data["source"] != _DRAWN and any(not (family and source in _SAME_PICTURES) for source in sources)
+
+
+def _is_official(data: dict[str, Any]) -> bool:
+    return str(data["split"]).startswith("official")
 
 
 def _heads(name: NetworkName, options: dict[str, Any], classes: int) -> set[str]:

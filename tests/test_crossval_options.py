@@ -129,6 +129,7 @@ MISTAKES = {
     "--config a.yaml": "--config: crossval sets it for each cell; use the options themselves",
     "--data a.yaml": "--data: crossval sets it for each cell; use the options themselves",
     "--trainer.default_root_dir x": "--trainer.default_root_dir: crossval sets it for each cell; use --out",
+    "--trainer.num_nodes 2": "--trainer.num_nodes: crossval sets it for each cell; use --cell I/N, a share for each",
     "--print_config": "--print_config: is not for crossval",
     "--help_all": "--help_all: is not for crossval",
     "--networks plain": "--networks: plain: choose from improved_cnn, improved_cnn_wide, plain_cnn",

@@ -74,6 +74,18 @@ def test_the_map_names_every_module() -> None:
     assert missing == []
 
 
+def test_the_results_are_those_of_the_report() -> None:
+    """Each row and figure of the section on the experiment stands in docs/results, as the report command wrote it."""
+    report = (ROOT / "docs" / "results" / "report.md").read_text(encoding="utf-8")
+    section = README.partition("<!-- results -->")[2].partition("<!-- end of results -->")[0]
+    rows = [line for line in section.splitlines() if line.startswith(("| ", "**", "Planned"))]
+    assert len(rows) > 40
+    assert [line for line in rows if line not in report] == []
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", section)
+    assert len(pictures) >= 4
+    assert [name for name in pictures if not (ROOT / name).exists()] == []
+
+
 def row(file: Path, card: dict[str, Any]) -> str:
     """Return what a card amounts to in README's table."""
     chosen, scored = card["scores"]["PublicTest"], card["scores"]["PrivateTest"]

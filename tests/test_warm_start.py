@@ -11,9 +11,10 @@ from torch import Tensor
 from fer_lightning import checkpoint
 from fer_lightning.cli import main
 from fer_lightning.data.datamodule import ExpressionDataModule
+from fer_lightning.errors import UserError
 from fer_lightning.expressions import FER2013_CLASSES
 from fer_lightning.task import ExpressionTask
-from fer_lightning.warm_start import ancestors
+from fer_lightning.warm_start import ancestors, cannot_tell
 from tests import fakes, networks
 
 Said = pytest.CaptureFixture[str]
@@ -217,6 +218,77 @@ def test_what_the_start_started_from_counts_as_well(
     assert [one["training"]["config"]["data"]["fold"] for one in line] == [0, 0, 0]
     fingerprints = [one["data"]["fingerprint"] for one in line]
     assert fingerprints[0] == fingerprints[2] != fingerprints[1]
+
+
+def came(source: str, split: str = "official", seen: str = "theirs", before: Any = None) -> dict[str, Any]:
+    """What a card says of a start."""
+    return {
+        "data": {"source": source, "split": split, "fingerprint": seen},
+        "training": {"config": {"data": {}}, "init_from": before},
+    }
+
+
+FOLDS = "grouped by picture, 5 folds, seed 0"
+RELATED = {
+    "FER2013's pictures, then its votes": (came("fer2013", FOLDS), "ferplus", FOLDS),
+    "and the other way round": (came("ferplus"), "fer2013", FOLDS),
+    "folds first": (came("ferplus", FOLDS), "fer2013", "official"),
+    "fewer rows of the same": (came("fer2013", FOLDS), "fer2013", FOLDS),
+    "CK+48, then CK+": (came("ckplus", FOLDS), "ckplus", FOLDS),
+    "by a detour": (came("ckplus", FOLDS, before=came("fer2013")), "ferplus", FOLDS),
+}
+
+
+@pytest.mark.parametrize("case", RELATED)
+def test_the_same_pictures_in_another_form_are_refused(case: str) -> None:
+    start, source, split = RELATED[case]
+    with pytest.raises(UserError, match=r"--init_from a\.safetensors: was trained on \w+ in another form than") as told:
+        cannot_tell(start, Path("a.safetensors"), {"source": source, "split": split, "fingerprint": "ours"})
+    assert "\n" not in str(told.value)
+
+
+UNRELATED = {
+    "the official parts are the same pictures": (came("fer2013"), "ferplus", "official", False),
+    "leaks dropped or not": (came("ferplus", "official, leaks dropped"), "fer2013", "official", False),
+    "the very same data, of which the rows tell": (came("ckplus", FOLDS, seen="ours"), "ckplus", FOLDS, False),
+    "other faces": (came("fer2013"), "ckplus", FOLDS, False),
+    "drawn ones before": (came("sketch", before=came("sketch")), "folder", "official", False),
+    "drawn ones now": (came("folder", before=came("fer2013")), "sketch", "official", False),
+    "a folder of whatever": (came("folder"), "ckplus", FOLDS, True),
+    "a table of whatever": (came("fer2013", before=came("csv")), "ckplus", FOLDS, True),
+    "a folder now": (came("fer2013"), "folder", "official", True),
+    "another folder": (came("folder"), "folder", "official", True),
+    "the very same folder": (came("folder", seen="ours"), "folder", "official", False),
+}
+
+
+@pytest.mark.parametrize("case", UNRELATED)
+def test_where_nothing_can_be_told_it_is_known_that_nothing_can(case: str) -> None:
+    start, source, split, doubtful = UNRELATED[case]
+    data = {"source": source, "split": split, "fingerprint": "ours"}
+    assert cannot_tell(start, Path("a.safetensors"), data) is doubtful
+
+
+def test_fer_plus_is_no_other_data_than_fer2013(trained: Path, tmp_path: Path, capsys: Said) -> None:
+    """As users have it: the official parts may follow each other, folds of the one are known to the other."""
+    data = fakes.write_fer2013(tmp_path / "data", 350).parent
+    fakes.write_ferplus(data, 350)
+    best, votes = trained / "best.safetensors", ("--data.source", "ferplus")
+    said = refused(data, tmp_path / "folds", *votes, *fold(0), "--init_from", best, capsys=capsys)
+    assert f"--init_from {best}: was trained on fer2013 in another form than the ferplus here" in said
+    assert not list((tmp_path / "folds").glob("*/*"))
+    card = checkpoint.read_card(made(data, tmp_path / "official", *votes, "--init_from", best))
+    assert card["data"]["source"] == "ferplus"
+    assert "may_have_seen" not in card["training"]["init_from"]
+    assert "cannot be told" not in capsys.readouterr().out
+
+
+def test_a_start_of_which_nothing_can_be_told_says_so(trained: Path, tmp_path: Path, capsys: Said) -> None:
+    data = fakes.write_classes(tmp_path / "data", ["happy", "surprise", "fear"], 12)
+    card = checkpoint.read_card(made(data, tmp_path / "runs", "--init_from", trained / "best.safetensors"))
+    assert card["training"]["init_from"]["may_have_seen"] is True
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.count("it cannot be told whether the start has seen these pictures under another name") == 1
 
 
 def test_a_card_without_a_start_has_no_ancestors() -> None:
