@@ -29,6 +29,7 @@ paper: setup
 	$(FER) --networks improved_cnn
 	$(FER) --networks plain_cnn --trainer.precision $(PLAIN_PRECISION)
 	$(CK) --trainer.max_epochs 40
+	$(CK) --networks improved_cnn --protocols random --seeds 43,44 --trainer.max_epochs 40
 	$(CK) --starts $(call CELL,improved_cnn),$(call CELL,plain_cnn) $(TUNING)
 	$(CK) --networks improved_cnn --starts fer2013_45_epochs=fer2013-improved_cnn $(TUNING)
 	$(BIN)/python -m fer_lightning report runs/paper

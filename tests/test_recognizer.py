@@ -192,13 +192,13 @@ def test_several_checkpoints_answer_as_one(pair: tuple[Path, Path]) -> None:
     one, other = first.classify(CROPS), second.classify(CROPS)
     assert np.abs(one - other).max() > 0.1
     both = Recognizer.from_checkpoint(pair)
-    np.testing.assert_allclose(both.classify(CROPS), (one + other) / 2, atol=1e-12)
+    np.testing.assert_allclose(both.classify(CROPS), (one + other) / 2, atol=1e-6)
     assert both.model == f"{first.model}+{second.model}" == "+".join(map(checkpoint.identity, pair))
     assert both.card == first.card
     assert Recognizer.from_checkpoint([str(path) for path in reversed(pair)]).card == second.card
     (face,) = both.recognize(astronaut())
     expected = [one.recognize_crops([face.crop])[0].probabilities for one in (first, second)]
-    np.testing.assert_allclose(face.probabilities, np.mean(expected, axis=0), atol=1e-12)
+    np.testing.assert_allclose(face.probabilities, np.mean(expected, axis=0), atol=1e-6)
 
 
 def test_views_of_a_face_are_averaged(pair: tuple[Path, Path]) -> None:
@@ -287,8 +287,8 @@ def test_test_and_predict_agree_on_several_checkpoints_and_views(trained: Path, 
     files = [trained / "best.safetensors", networks.write(tmp_path / "other.safetensors", 4)]
     words = [word for file in files for word in ("--ckpt_path", str(file))]
     assert main(["test", *words, "--tta", "ten_crop", "--trainer.default_root_dir", str(tmp_path)]) == 0
-    folder = tmp_path / "+".join(map(checkpoint.identity, files)) / "test-fer2013-ten_crop"
-    with (folder / "predictions.csv").open(newline="") as file:
+    (table,) = tmp_path.glob("best+other@*/test-fer2013-ten_crop/predictions.csv")
+    with table.open(newline="") as file:
         tested = list(csv.DictReader(file))
     module = ExpressionDataModule(root=str(fer2013))
     faces = module.faces.faces[module.split.test]
