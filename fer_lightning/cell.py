@@ -14,6 +14,7 @@ from typing import Any
 from fer_lightning import cells, runs, runtime
 from fer_lightning.cells import Cell
 from fer_lightning.errors import UserError
+from fer_lightning.whole_files import csv_bytes, write
 
 BUSY = 75
 """Exit code where another process is at work in the cell."""
@@ -101,7 +102,7 @@ def _score(folder: Path, cell: Cell, best: Path) -> None:
             for row, label, p in zip(rows.rows, rows.labels, rows.probabilities, strict=True):
                 yield tta, part, faces.row_ids[row], groups[row], faces.classes[label], *p.astype("float32")
 
-    cells.write_table(folder / cells.PREDICTIONS, table())
+    write(folder / cells.PREDICTIONS, csv_bytes(table()))
     result = {
         "format": cells.FORMAT,
         "cell": cell.plan(),

@@ -3,14 +3,14 @@
 import contextlib
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fer_lightning import options, runs
 from fer_lightning.errors import UserError, WriteError
-from fer_lightning.whole_files import replacing
+from fer_lightning.whole_files import write
 
 FORMAT = "fer_lightning cell 1"
 PLAN, RESULT, PREDICTIONS, LOG = "plan.json", "cell.json", "predictions.csv", "log.txt"
@@ -149,14 +149,7 @@ def _damaged(file: Path) -> UserError:
 
 def write_json(file: Path, content: dict[str, Any]) -> None:
     """Write what is known of a cell, whole or not at all."""
-    with replacing(file) as part:
-        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def write_table(file: Path, rows: Iterator[Sequence[Any]]) -> None:
-    """Write rows as CSV, whole or not at all."""
-    with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as handle:
-        csv.writer(handle, lineterminator="\n").writerows(rows)
+    write(file, json.dumps(content, indent=1).encode())
 
 
 def trained_in(folder: Path) -> Path:

@@ -5,13 +5,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fer_lightning import __version__, options
 from fer_lightning.errors import UserError
-
-if TYPE_CHECKING:  # torch stands behind it
-    from fer_lightning.models.ensemble import Views
 
 _USAGE = """usage: python -m fer_lightning VERB [options]
 
@@ -31,7 +27,6 @@ VERB --help lists the options of a verb; --version prints the version.
 """
 _TRAINING = ("fit", "validate", "test")
 _VERBS = (*_TRAINING, "predict", "crossval", "report", "card")
-_VIEWS: tuple["Views", ...] = ("none", "flip", "ten_crop")
 _CARD_FORMS = ("--json", "--markdown")
 
 
@@ -89,10 +84,10 @@ def _run(words: list[str]) -> int:
 
 def _train_or_score(verb: str, rest: list[str]) -> int:
     words, files = _taken(rest, "--ckpt_path", "a file, or for fit the word last")
-    words, views = _taken(words, "--tta", "one of " + ", ".join(_VIEWS))
+    words, views = _taken(words, "--tta", "one of " + ", ".join(options.VIEWS))
     tta = views[-1] if views else "none"
-    if tta not in _VIEWS:
-        raise UserError(f"--tta {tta}: choose from {', '.join(_VIEWS)}")
+    if tta not in options.VIEWS:
+        raise UserError(f"--tta {tta}: choose from {', '.join(options.VIEWS)}")
     if verb == "fit" and (len(files) > 1 or views):
         raise UserError("--tta and several --ckpt_path are for validate and test")
     if verb != "fit" and "init_from" in dict(options.pairs(words)):

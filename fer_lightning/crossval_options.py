@@ -2,19 +2,20 @@
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from fer_lightning import options
+from fer_lightning.command_line import Parser, whole_number
 from fer_lightning.errors import UserError
 
 _DESCRIPTION = """\
 Train and score networks on every fold. Each cell (network, protocol, start,
 seed, fold) is a fit of its own in a folder of its own; a finished cell is never
 run again, a stopped one goes on. Every option of fit may be added: --data.*,
---model.*, --trainer.*, --patience.
+--model.*, --trainer.*, --patience. Without --data.root it takes drawn faces.
 """
 _MORE = """\
 The checkpoint of a cell is chosen on rows held out of its training folds, never
@@ -43,9 +44,9 @@ _OURS = {
 }
 _OF_FIT = ("print_config", "help_all", "verbose")
 _CHOICES = {
-    "networks": ("improved_cnn", "improved_cnn_wide", "plain_cnn"),
+    "networks": options.options("model")["model.network"].choices,
     "protocols": ("random", "grouped"),
-    "tta": ("none", "flip", "ten_crop"),
+    "tta": options.VIEWS,
 }
 
 
@@ -65,11 +66,6 @@ class Options:
     share: tuple[int, int]
     list_only: bool
     fit: tuple[str, ...]
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message.removeprefix('argument ')}; see crossval --help")
 
 
 def parse(words: Sequence[str]) -> Options:
@@ -103,16 +99,8 @@ def help_text() -> str:
     return _parser().format_help()
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="python -m fer_lightning crossval",
-        usage="python -m fer_lightning crossval --data.root PATH [--out RUN] [options]",
-        description=_DESCRIPTION,
-        epilog=_MORE,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80, max_help_position=28),
-        allow_abbrev=False,
-        add_help=False,
-    )
+def _parser() -> Parser:
+    parser = Parser("crossval", "--data.root PATH [--out RUN] [options]", _DESCRIPTION, _MORE)
     add = parser.add_argument
     add(
         "--out",
@@ -123,7 +111,7 @@ def _parser() -> _Parser:
     )
     add("--networks", **_names("networks", "improved_cnn,plain_cnn"))
     add("--protocols", **_names("protocols", "random,grouped"))
-    add("--folds", type=_count(2), default=5, metavar="K", help="number of folds (default: 5)")
+    add("--folds", type=whole_number(2), default=5, metavar="K", help="number of folds (default: 5)")
     add("--only_folds", type=_numbers, default=(), metavar="I,...", help="run these folds, from 0 (default: all)")
     add(
         "--starts",
@@ -135,7 +123,13 @@ def _parser() -> _Parser:
     )
     add("--seeds", type=_numbers, default=(42,), metavar="N,...", help="one training for each seed (default: 42)")
     add("--tta", **_names("tta", "none,flip"))
-    add("--jobs", type=_count(1), default=1, metavar="N", help="cells side by side, sharing cores or GPUs (default: 1)")
+    add(
+        "--jobs",
+        type=whole_number(1),
+        default=1,
+        metavar="N",
+        help="cells side by side, sharing cores or GPUs (default: 1)",
+    )
     add(
         "--cell", type=_share, default=(1, 1), dest="share", metavar="I/N", help="run the I-th of N shares of the cells"
     )
@@ -165,15 +159,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     if wrong := [word for word in _words(text) if not word.isdecimal()]:
         raise argparse.ArgumentTypeError(f"{wrong[0]} is no whole number")
     return tuple(dict.fromkeys(int(word) for word in _words(text)))
-
-
-def _count(least: int) -> Callable[[str], int]:
-    def whole(word: str) -> int:
-        if not word.isdecimal() or int(word) < least:
-            raise argparse.ArgumentTypeError(f"{word} is no whole number from {least} on")
-        return int(word)
-
-    return whole
 
 
 def _share(text: str) -> tuple[int, int]:

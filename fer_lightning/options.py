@@ -12,9 +12,12 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fer_lightning.errors import UserError
+
+if TYPE_CHECKING:  # torch stands behind it
+    from fer_lightning.models.ensemble import Views
 
 _PACKAGE = Path(__file__).resolve().parent
 _CLASSES = {"data": "ExpressionDataModule", "model": "ExpressionTask", "trainer": "Trainer"}
@@ -23,12 +26,15 @@ _LINKED = {"classes", "class_shares", "seed"}  # the command line takes them fro
 EPOCHS, EPOCHS_OF_DRAWINGS = 30, 12
 """Length of a training that was not given one: of real faces, and of the drawn ones, which are learned sooner."""
 
+VIEWS: tuple["Views", ...] = ("none", "flip", "ten_crop")
+"""What ``--tta`` takes, as :class:`~fer_lightning.models.ensemble.Ensemble` does."""
+
 OTHERS = {
     "--config FILE": "read options from a YAML file, such as the config.yaml that every fit leaves",
     "--print_config": "print all options with their values, and stop",
     "--ckpt_path FILE": "fit: resume (last finds the newest run of this source and network); "
     "validate, test: what to score; given several times, their probabilities are averaged",
-    "--tta {none,flip,ten_crop}": "validate, test: average over views of each face (default: none)",
+    f"--tta {{{','.join(VIEWS)}}}": "validate, test: average over views of each face (default: none)",
     "--seed_everything N": "seed of the weights, the order of rows, augmentation and dropout (default: 42)",
     "--patience N": "fit: stop when validation macro-F1 has not risen for N epochs (default: 0, never)",
     "--init_from FILE": "fit: start from the weights of a checkpoint (a file, or the name of a shipped one); outputs "

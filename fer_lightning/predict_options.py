@@ -5,9 +5,10 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
-from fer_lightning import records
+from fer_lightning import options, records
+from fer_lightning.command_line import Parser, whole_number
 from fer_lightning.errors import UserError
 
 if TYPE_CHECKING:  # torch stands behind it
@@ -52,11 +53,6 @@ class Options:
     overwrite: bool
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message.removeprefix('argument ')}; see predict --help")
-
-
 def parse(words: Sequence[str]) -> Options:
     """Read the words behind ``predict``.
 
@@ -81,16 +77,8 @@ def help_text() -> str:
     return _parser().format_help()
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="python -m fer_lightning predict",
-        usage="python -m fer_lightning predict INPUT... [--out FILE] [options]",
-        description=_DESCRIPTION,
-        epilog=_TABLE,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80, max_help_position=28),
-        allow_abbrev=False,
-        add_help=False,
-    )
+def _parser() -> Parser:
+    parser = Parser("predict", "INPUT... [--out FILE] [options]", _DESCRIPTION, _TABLE)
     add = parser.add_argument
     add("inputs", nargs="*", metavar="INPUT", help=argparse.SUPPRESS)
     add(
@@ -104,7 +92,7 @@ def _parser() -> _Parser:
     )
     add(
         "--tta",
-        choices=("none", "flip", "ten_crop"),
+        choices=options.VIEWS,
         default="none",
         help="average over views of each face: flip adds its mirror image, ten_crop takes ten crops (default: none)",
     )
@@ -132,15 +120,10 @@ def _parser() -> _Parser:
 
 
 def _number(least: int, default: int, text: str) -> dict[str, Any]:
-    def whole(word: str) -> int:
-        if not word.isdecimal() or int(word) < least:
-            raise argparse.ArgumentTypeError(f"{word} is no whole number from {least} on")
-        return int(word)
-
-    return {"type": whole, "default": default, "metavar": "N", "help": f"{text} (default: {default})"}
+    return {"type": whole_number(least), "default": default, "metavar": "N", "help": f"{text} (default: {default})"}
 
 
-def _nearest(word: str, parser: _Parser) -> str:
+def _nearest(word: str, parser: Parser) -> str:
     known = [name for name in parser._option_string_actions if name.startswith("--")]
     near = difflib.get_close_matches(word.partition("=")[0], known, 1, 0.5)
     return f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"

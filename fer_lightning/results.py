@@ -1,7 +1,5 @@
 """What ``test`` leaves behind: a report for machines, a table for spreadsheets, a picture for people."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fer_lightning.whole_files import replacing
+from fer_lightning.report.figures import confusion
+from fer_lightning.whole_files import csv_bytes, write
 
 FORMAT = "fer_lightning report 1"
 
@@ -71,11 +70,11 @@ def write_report(folder: Path, report: dict[str, Any], predictions: Sequence[Seq
     title = f"{report['network']} on {part}: accuracy {found['accuracy']:.1%}, n = {found['n']:,}"
     contents = {
         "report.json": json.dumps({"format": FORMAT, **report}, indent=2).encode(),
-        "scores.csv": _csv(_score_rows(report["scores"])),
-        "predictions.csv": _csv(predictions),
-        "confusion_matrix.png": confusion_picture(found["confusion"], report["classes"], title),
+        "scores.csv": csv_bytes(_score_rows(report["scores"])),
+        "predictions.csv": csv_bytes(predictions),
+        "confusion_matrix.png": confusion("confusion", title, found["confusion"], report["classes"]).png,
     }
-    return [_write(folder / name, content) for name, content in contents.items()]
+    return [write(folder / name, content) for name, content in contents.items()]
 
 
 def _score_rows(scores: dict[str, Any]) -> list[Sequence[Any]]:
@@ -87,40 +86,3 @@ def _score_rows(scores: dict[str, Any]) -> list[Sequence[Any]]:
         for name in ("accuracy", "macro_f1", "ece", "nll"):
             rows.append((part, name, found[name], *found.get(f"{name}_interval", ("", "")), found["n"]))
     return rows
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
-
-
-def confusion_picture(confusion: Sequence[Sequence[int]], classes: Sequence[str], title: str) -> bytes:
-    """Draw a confusion matrix, counts on the shares of each row, and return it as PNG."""
-    import numpy as np
-    from matplotlib.figure import Figure  # half a second; only test draws
-
-    counts = np.asarray(confusion)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = 2.2 + 0.7 * len(classes)
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xticks=range(len(classes)), yticks=range(len(classes)), xlabel="predicted", ylabel="labelled")
-    axes.set_xticklabels(classes, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticklabels(classes)
-    axes.set_title(title, fontsize=11)
-    for (row, column), count in np.ndenumerate(counts):
-        ink = "white" if shares[row, column] > 0.55 else "black"
-        text = f"{count}\n{shares[row, column]:.0%}"
-        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)
-    figure.colorbar(image, label="share of the labelled class", shrink=0.8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> Path:
-    with replacing(path) as part:
-        part.write_bytes(content)
-    return path

@@ -13,6 +13,7 @@ from fer_lightning.cells import Cell
 from fer_lightning.expressions import FER2013_CLASSES, FERPLUS_CLASSES
 from fer_lightning.models import build_network
 from fer_lightning.models.cost import multiply_adds, parameters
+from fer_lightning.whole_files import csv_bytes, write
 from tests import fakes
 
 CLASSES = {"ckplus": tuple(name for name in FERPLUS_CLASSES if name != "neutral"), "fer2013": FER2013_CLASSES}
@@ -41,14 +42,14 @@ def write_cell(
     classes = classes or CLASSES[cell.source]
     cells.write_json(folder / cells.PLAN, cell.plan())
     training = folder / f"{cell.source}-{cell.network}" / "version_0"
-    cells.write_table(training / "history.csv", _history())
+    write(training / "history.csv", csv_bytes(_history()))
     card = fakes.card(cell.network, classes)
     card["data"] |= {"source": cell.source}
     card["training"] |= {"epochs": 3, "seconds": 90.0}
     card["training"]["config"] = {"data": {}, "model": config, "trainer": {"max_epochs": 3}}
     net = build_network(cell.network, len(classes))  # type: ignore[arg-type]
     card |= {"parameters": parameters(net), "multiply_adds": multiply_adds(net)}
-    cells.write_table(folder / cells.PREDICTIONS, _predictions(cell, classes, rows, drawn_as or cell.name))
+    write(folder / cells.PREDICTIONS, csv_bytes(_predictions(cell, classes, rows, drawn_as or cell.name)))
     scores = {"accuracy": 0.5, "macro_f1": 0.5, "n": rows}
     result = {
         "format": cells.FORMAT,

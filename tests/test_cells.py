@@ -19,6 +19,7 @@ from fer_lightning.cli import main
 from fer_lightning.crossval import plan
 from fer_lightning.crossval_options import Options, parse
 from fer_lightning.errors import UserError
+from fer_lightning.whole_files import csv_bytes, write
 from tests import fakes
 
 Said = pytest.CaptureFixture[str]
@@ -44,7 +45,7 @@ def begin(folder: Path, cell: Cell, version: int = 0, epochs: int = 1) -> Path:
     """Leave what a training leaves after its first epochs."""
     training = folder / "fer2013-improved_cnn" / f"version_{version}"
     cells.write_json(folder / cells.PLAN, cell.plan())
-    cells.write_table(training / "history.csv", iter([["epoch", "seconds"], *([n, 1.5] for n in range(epochs))]))
+    write(training / "history.csv", csv_bytes([["epoch", "seconds"], *([n, 1.5] for n in range(epochs))]))
     (training / "checkpoints").mkdir(exist_ok=True)
     (training / "checkpoints" / "last.ckpt").touch()
     return training

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from fer_lightning.crossval import plan
 from fer_lightning.crossval_options import parse
 from fer_lightning.scores import score
 from tests import fakes
+from tests.processes import start
 
 pytestmark = pytest.mark.timeout(1800)  # each process imports for seconds, and for minutes where others are at work
 Said = pytest.CaptureFixture[str]
@@ -50,19 +50,6 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
 
 def only_one(data: Path, out: Path, *more: str) -> list[str]:
     return command(data, out, "--protocols", "random", "--only_folds", "0", *more)
-
-
-def start(words: list[str]) -> subprocess.Popen[str]:
-    """Start the tool as a shell would; the parent of the tests may have told it to ignore Ctrl-C."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "fer_lightning", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,
-    )
 
 
 class Ended(NamedTuple):

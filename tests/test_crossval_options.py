@@ -1,7 +1,5 @@
 """The command line of ``crossval`` before anything heavy is imported: what it understands, and what it refuses."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,20 +8,7 @@ from fer_lightning import crossval_options, options
 from fer_lightning.cli import main
 from fer_lightning.crossval_options import Options, parse
 from fer_lightning.errors import UserError
-
-_LIGHT = """
-import sys
-from fer_lightning.cli import main
-code = main(sys.argv[1:])
-heavy = {"torch", "lightning", "torchmetrics", "albumentations", "jsonargparse", "numpy", "rich"} & set(sys.modules)
-assert not heavy, heavy
-sys.exit(code)
-"""
-
-
-def light(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own that fails if anything heavy was imported."""
-    return subprocess.run([sys.executable, "-c", _LIGHT, *words], capture_output=True, text=True)
+from tests.processes import light
 
 
 def test_without_options_both_networks_and_both_protocols_have_five_folds() -> None:

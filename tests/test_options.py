@@ -14,8 +14,10 @@ import fer_lightning
 from fer_lightning import options
 from fer_lightning.cli import main
 from fer_lightning.data.datamodule import ExpressionDataModule
+from fer_lightning.models.ensemble import Views
 from fer_lightning.task import ExpressionTask
 from tests import fakes
+from tests.processes import light
 
 LINKED = {"classes", "class_shares", "seed"}  # what the command line takes from elsewhere
 CLASSES: dict[str, type] = {"data": ExpressionDataModule, "model": ExpressionTask}
@@ -42,24 +44,13 @@ def test_options_equal_the_signatures(group: str) -> None:
         assert len(option.text) > 15, f"{name} is not described"
 
 
+def test_views_are_those_of_the_ensemble() -> None:
+    assert get_args(Views) == options.VIEWS
+
+
 def test_options_of_the_trainer_are_lightnings() -> None:
     known = set(inspect.signature(pl.Trainer).parameters)
     assert {name.removeprefix("trainer.") for name in options.options("trainer")} == known
-
-
-_LIGHT = """
-import sys
-from fer_lightning.cli import main
-code = main(sys.argv[1:])
-heavy = {"torch", "lightning", "torchmetrics", "albumentations", "jsonargparse", "numpy", "rich"} & set(sys.modules)
-assert not heavy, heavy
-sys.exit(code)
-"""
-
-
-def light(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own that fails if anything heavy was imported."""
-    return subprocess.run([sys.executable, "-c", _LIGHT, *words], capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("verb", ["fit", "validate", "test"])

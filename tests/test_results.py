@@ -14,7 +14,8 @@ from rich.console import Console
 
 from fer_lightning import results
 from fer_lightning.errors import UserError
-from fer_lightning.results import confusion_picture, show_scores, write_report
+from fer_lightning.report.figures import confusion
+from fer_lightning.results import show_scores, write_report
 from fer_lightning.scores import score
 
 NAMES = ("angry", "fear", "happy")
@@ -90,7 +91,7 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_no_part(
 @pytest.mark.parametrize("classes", [2, 8])
 def test_the_confusion_picture_opens_and_shows_the_counts(classes: int) -> None:
     counts = np.diag(np.arange(classes)) + 1
-    picture = Image.open(io.BytesIO(confusion_picture(counts.tolist(), [f"c{k}" for k in range(classes)], "a title")))
+    picture = Image.open(io.BytesIO(confusion("c", "a title", counts.tolist(), [f"c{k}" for k in range(classes)]).png))
     assert picture.format == "PNG"
     assert min(picture.size) > 300
     blues = np.asarray(picture.convert("RGB")).astype(int)
@@ -98,7 +99,7 @@ def test_the_confusion_picture_opens_and_shows_the_counts(classes: int) -> None:
 
 
 def test_a_class_without_rows_is_drawn_empty() -> None:
-    picture = confusion_picture([[3, 0], [0, 0]], ["a", "b"], "one class")
+    picture = confusion("c", "one class", [[3, 0], [0, 0]], ["a", "b"]).png
     assert Image.open(io.BytesIO(picture)).size[0] > 300
 
 

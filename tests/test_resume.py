@@ -1,7 +1,6 @@
 """Going on after a kill, after Ctrl-C, and only where it belongs: each in a process of its own, as users have it."""
 
 import csv
-import os
 import shlex
 import shutil
 import signal
@@ -15,6 +14,7 @@ import torch
 from fer_lightning import checkpoint
 from fer_lightning.cli import main
 from tests import fakes
+from tests.processes import start
 
 EPOCHS = 4
 
@@ -22,19 +22,6 @@ EPOCHS = 4
 def command(data: Path, base: Path) -> list[str]:
     words = ["fit", "--data.root", str(data), "--data.augment", "strong", "--data.batch_size", "16"]
     return [*words, "--trainer.max_epochs", str(EPOCHS), "--trainer.default_root_dir", str(base)]
-
-
-def start(words: list[str]) -> subprocess.Popen[str]:
-    """Start the tool as a shell would; the parent of the tests may have told it to ignore Ctrl-C."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "fer_lightning", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    )
 
 
 def stop_in_epoch(words: list[str], epoch: int, how: signal.Signals) -> tuple[int, str]:

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
+from fer_lightning.command_line import Parser
 from fer_lightning.errors import UserError
 
 _DESCRIPTION = """\
@@ -28,11 +28,6 @@ class Options:
     runs: tuple[Path, ...]
     out: Path
     speed: bool
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message.removeprefix('argument ')}; see report --help")
 
 
 def parse(words: Sequence[str]) -> Options:
@@ -60,16 +55,8 @@ def help_text() -> str:
     return _parser().format_help()
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="python -m fer_lightning report",
-        usage="python -m fer_lightning report RUN... [--out DIR] [--no_speed]",
-        description=_DESCRIPTION,
-        epilog=_FILES,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=80, max_help_position=28),
-        allow_abbrev=False,
-        add_help=False,
-    )
+def _parser() -> Parser:
+    parser = Parser("report", "RUN... [--out DIR] [--no_speed]", _DESCRIPTION, _FILES)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to (default: RUN/report)")
     parser.add_argument(

@@ -118,13 +118,9 @@ def costs(found: Sequence[Found]) -> Iterator[Block]:
     if not found:
         return
     yield Heading("Cost of each network")
-    where = next((f", batches of 32, {one['machine']}" for one in found if one.get("machine")), "")
-    yield Text(
-        "Training: median of the epochs of all cells as they ran, perhaps beside others. Inference: measured for this "
-        f"report{where}."
-        if where
-        else "Training: median of the epochs of all cells as they ran, perhaps beside others."
-    )
+    machine = next((one["machine"] for one in found if one.get("machine")), None)
+    measured = f" Inference: measured for this report, batches of 32, {machine}." if machine else ""
+    yield Text(f"Training: median of the epochs of all cells as they ran, perhaps beside others.{measured}")
     rows = []
     for one in found:
         fast = [f"{one[name]:,.0f}" if one.get(name) else NONE for name in ("training", "inference")]

@@ -70,7 +70,8 @@ def resampled(
 
 def interval(values: NDArray[np.float64]) -> list[float]:
     """Return the 95 % interval of draws ``[B]``; draws without a score (nan) are left out."""
-    return [float(value) for value in np.nanpercentile(values, (2.5, 97.5))]
+    there = values[~np.isnan(values)]
+    return [float(value) for value in np.percentile(there, (2.5, 97.5))] if len(there) else [np.nan, np.nan]
 
 
 def intervals(draws: Rates) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fer_lightning.errors import UserError
 from fer_lightning.report.experiments import Experiment, Key, order
-from fer_lightning.whole_files import replacing
+from fer_lightning.whole_files import csv_bytes, write
 
 KEY = Key._fields
 _ROW = ("seed", "fold", "row", "group", "label", "temperature")
@@ -23,9 +23,7 @@ def write_tables(folder: Path, experiments: Sequence[Experiment]) -> list[Path]:
     for source in sorted({experiment.key.source for experiment in experiments}):
         mine = [experiment for experiment in experiments if experiment.key.source == source]
         file = folder / f"out_of_fold-{source}.csv"
-        with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as handle:
-            csv.writer(handle, lineterminator="\n").writerows(_table(mine))
-        files.append(file)
+        files.append(write(file, csv_bytes(_table(mine))))
     return files
 
 

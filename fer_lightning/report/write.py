@@ -1,7 +1,5 @@
 """``report``: what a cross-validation found, as a page, as Markdown, as tables and pictures."""
 
-import csv
-import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -19,7 +17,7 @@ from fer_lightning.report.paper_part import paper_part
 from fer_lightning.report.reading import read_runs
 from fer_lightning.report.table import checked, read_table, write_tables
 from fer_lightning.report.wording import called, spread
-from fer_lightning.whole_files import replacing
+from fer_lightning.whole_files import csv_bytes, write
 
 _TITLE = "Facial expression recognition by cross-validation"
 _FILES = "files"
@@ -41,7 +39,7 @@ def report(wanted: Options) -> int:
     experiments = checked(read_runs(runs) if runs else [one for file in wanted.runs for one in read_table(file)])
     missing = [folder.name for run in runs for folder in _unfinished(run)]
     found = findings(experiments)
-    _write(wanted.out, list(_blocks(found, experiments, missing, _costs(experiments, wanted.speed))), found)
+    _write(wanted.out, list(_blocks(found, experiments, missing, wanted.speed)), found)
     if runs:
         write_tables(wanted.out, experiments)
     for one in found["experiments"]:
@@ -62,9 +60,9 @@ def _unfinished(run: Path) -> Iterator[Path]:
 
 
 def _blocks(
-    found: dict[str, Any], experiments: Sequence[Experiment], missing: Sequence[str], costs: Sequence[dict[str, Any]]
+    found: dict[str, Any], experiments: Sequence[Experiment], missing: Sequence[str], speed: bool
 ) -> Iterator[Block]:
-    """Yield the document."""
+    """Yield the document; most of it is about the experiments without test-time views, where there are such."""
     plain = [one for one in experiments if one.key.tta == "none"] or list(experiments)
     keys = [one.key._asdict() for one in plain]
     mine = [one for one in found["experiments"] if one["key"] in keys]
@@ -78,7 +76,7 @@ def _blocks(
     yield from scores_part.calibration(found, mine)
     yield from scores_part.confusions(mine)
     yield from runs_part.curves(plain)
-    yield from runs_part.costs(costs)
+    yield from runs_part.costs(_costs(plain, speed))
     yield Heading("Recompute it")
     yield Text(
         "out_of_fold-*.csv hold every prediction (row, group, fold, label, probabilities, temperature). Every score "
@@ -96,15 +94,14 @@ def _write(out: Path, blocks: Sequence[Block], found: dict[str, Any]) -> None:
             contents[f"figures/{block.figure.slug}.svg"] = block.figure.svg
             contents[f"figures/{block.figure.slug}.png"] = block.figure.png
         elif isinstance(block, Table):
-            contents[f"tables/{block.slug}.csv"] = _csv([block.header, *block.rows])
-    contents["scores.csv"] = _csv(_scores(found))
+            contents[f"tables/{block.slug}.csv"] = csv_bytes([block.header, *block.rows])
+    contents["scores.csv"] = csv_bytes(_scores(found))
     contents["report.md"] = markdown(_TITLE, blocks, lambda figure: f"figures/{figure.slug}.svg").encode()
     contents["index.html"] = html(_TITLE, blocks).encode()
     before = _files_before(out)
     contents["findings.json"] = json.dumps({**found, _FILES: sorted(contents)}, indent=1).encode()
     for name, content in contents.items():
-        with replacing(out / name) as part:
-            part.write_bytes(content)
+        write(out / name, content)
     for name in before - contents.keys():
         (out / name).unlink(missing_ok=True)
 
@@ -116,12 +113,6 @@ def _files_before(out: Path) -> set[str]:
     except (OSError, ValueError, KeyError, TypeError):
         return set()
     return {name for name in map(str, names) if name.startswith(("tables/", "figures/")) and ".." not in name}
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
 
 
 def _scores(found: dict[str, Any]) -> list[Sequence[Any]]:
@@ -152,7 +143,7 @@ def _costs(experiments: Sequence[Experiment], measure: bool) -> list[dict[str, A
     cards: dict[tuple[str, str], Any] = {}
     speeds: dict[tuple[str, str], list[float]] = {}
     for one in experiments:
-        for cell in one.cells if one.cells and one.key.tta == one.cells[0]["cell"]["tta"][0] else ():
+        for cell in one.cells:
             place = (one.key.network, f"{called(one.key.source)}, precision {one.recipe.get('precision', '32-true')}")
             cards.setdefault(place, cell["card"])
             speeds.setdefault(place, []).extend(epoch["images_per_second"] for epoch in cell["history"])
