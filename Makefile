@@ -9,7 +9,7 @@ FER2013 ?= data/fer2013
 JOBS ?= 1
 PLAIN_PRECISION ?= bf16-mixed
 
-.PHONY: fit demo test paper setup lint clean
+.PHONY: fit demo test paper cells setup lint clean
 fit: setup
 	$(BIN)/python -m fer_lightning fit $(ARGS)
 
@@ -35,6 +35,15 @@ paper: setup
 	$(BIN)/python -m fer_lightning report runs/paper
 	mkdir -p docs/results/figures && cp runs/paper/report/report.md runs/paper/report/scores.csv docs/results/
 	cp runs/paper/report/figures/*.svg docs/results/figures/
+
+# The finished cells without their weights: what `report` reads, so that anyone can compute its figures again, and what
+# `make paper` need not train again once they are unpacked: ls docs/results/cells/* | xargs -n1 tar -C runs/paper -xf
+cells:
+	mkdir -p docs/results/cells
+	cd runs/paper && for cell in cells/*/cell.json; do \
+	  find $${cell%/cell.json} -name cell.json -o -name predictions.csv -o -name history.csv | sort | \
+	  tar -cJ -T - --mtime=@0 --owner=0 --group=0 --numeric-owner -f $(CURDIR)/docs/results/$${cell%/cell.json}.tar.xz \
+	  || exit 1; done
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,8 +1,13 @@
 """Temperature scaling (Guo et al. 2017): one number, fitted on rows that were held out, makes probabilities honest."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+
+from fer_lightning.scores import HONESTY, score
 
 _BOUNDS = (0.2, 5.0)  # on few or perfectly known rows the best temperature runs away; it is stopped here
 _SMALLEST = 1e-30
@@ -38,3 +43,34 @@ def with_temperature(
     raised = np.exp(logits - logits.max(1, keepdims=True))
     found: NDArray[np.float64] = raised / raised.sum(1, keepdims=True)
     return found
+
+
+def score_calibrated(
+    raw: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    temperature: float,
+    votes: NDArray[np.floating] | None = None,
+) -> dict[str, Any]:
+    """Score predictions under a temperature.
+
+    Args:
+        raw: A network's own probabilities ``[n, K]``, n at least 1.
+        labels: Hard labels, int64 ``[n]``.
+        classes: Names of the K classes.
+        temperature: 1 where the network has none.
+        votes: Shares of a crowd's votes, ``[n, K]``, where there are some.
+
+    Returns:
+        What ``scores.score`` finds; under a temperature other than 1 also ``temperature`` and ``uncalibrated``, what
+        the scores that it changes were without it.
+    """
+    before = score(raw, labels, classes, votes)
+    if temperature == 1:
+        return before
+    after = score(with_temperature(raw, temperature), labels, classes, votes)
+    return {
+        **after,
+        "temperature": temperature,
+        "uncalibrated": {name: before[name] for name in HONESTY if name in before},
+    }

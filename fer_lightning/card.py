@@ -22,6 +22,12 @@ LICENCES = (
     "Code and weights: MIT. The weights were learned from the data named above, whose own terms bind you too: "
     "FER2013, FER+'s pictures and CK+ are for research."
 )
+_DROPPED = {
+    "identical": "with a picture identical to a scored one",
+    "near-identical": "with a picture near-identical to a scored one",
+    "repeated": "that repeat an earlier one's picture",
+    "faceless": "on which the crowd saw no face",
+}
 _PACKAGES = ("torch", "lightning", "torchmetrics", "albumentations", "numpy", "scikit-learn")
 
 
@@ -124,9 +130,10 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
         ("input", card["preprocessing"]),
         ("data", f"{data['source']}, {data['split']} split; fingerprint {data['fingerprint'][:16]}"),
         ("rows", ", ".join(f"{name} {count:,}" for name, count in data["rows"].items())),
-        *(("left out", f"{count:,} {why} training rows") for why, count in data["dropped"].items()),
+        *(("left out", line) for line in dropped_lines(data)),
         *(("leakage", line) for line in leakage_lines(data)),
         ("chosen by", training["chosen_by"]),
+        *(("calibration", calibration_line(card)) for _ in range("calibration" in card)),
         ("trained", _how_long(training)),
         ("command", training["command"]),
         ("on", _machine(card["environment"], training)),
@@ -135,6 +142,11 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
         ("limits", LIMITS),
         ("licences", LICENCES),
     ]
+
+
+def dropped_lines(data: dict[str, Any]) -> list[str]:
+    """Return one line on each reason for which training rows were left out."""
+    return [f"{count:,} training rows {_DROPPED.get(why, why)}" for why, count in data["dropped"].items()]
 
 
 def leakage_lines(data: dict[str, Any]) -> list[str]:
@@ -148,6 +160,12 @@ def leakage_lines(data: dict[str, Any]) -> list[str]:
             f"{found['near_identical']:,} an identical or near-identical one{people}"
         )
     return lines
+
+
+def calibration_line(card: dict[str, Any]) -> str:
+    """Return the temperature of a card that has one, and where it comes from."""
+    found = card["calibration"]
+    return f"temperature {found['temperature']:.2f}, fitted on {found['fitted_on']}"
 
 
 def _how_long(training: dict[str, Any]) -> str:

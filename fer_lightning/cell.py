@@ -78,13 +78,14 @@ def _score(folder: Path, cell: Cell, best: Path) -> None:
     from fer_lightning.calibration import fit_temperature
     from fer_lightning.checkpoint import read_card
     from fer_lightning.data.folds import groups_of
-    from fer_lightning.evaluation import Predictions, open_checkpoints, predict_rows
+    from fer_lightning.evaluation import open_checkpoints, predict_rows
+    from fer_lightning.known_rows import Predictions
     from fer_lightning.scores import score
 
     found: dict[tuple[str, str], Predictions] = {}
     temperature, scores = {}, {}
     for tta in cell.tta:
-        opened = open_checkpoints([best], _for_one_process(cell.words), tta)  # type: ignore[arg-type]
+        opened = open_checkpoints([best], _for_one_process(cell.words), tta, calibrated=False)  # type: ignore[arg-type]
         data = opened.cli.datamodule
         if data.faces.fingerprint != opened.cards[0]["data"]["fingerprint"]:
             raise UserError(f"{folder}: was trained on other data; use the same --data.root, or another --out")

@@ -1,7 +1,8 @@
 """The two files of a trained network, read without running anyone's code.
 
 ``.safetensors`` is to serve and share: weights, and in its header everything that prediction needs (the card).
-``.ckpt`` is Lightning's, to resume from; it holds the same card and is read with ``weights_only=True`` alone.
+``.ckpt`` is Lightning's, to resume from; it is read with ``weights_only=True`` alone, and its card is the same without
+what is known only after the training: scores and temperature.
 """
 
 import hashlib
@@ -20,13 +21,17 @@ if TYPE_CHECKING:  # torch costs seconds; reading a card needs none of it
     import numpy as np
     from torch import Tensor, nn
 
-FORMAT = 1
-"""Version of the card and of the file around it; a reader refuses what is newer than it knows."""
+FORMAT = 2
+"""Version of the card and of the file around it; a reader refuses what is newer than it knows.
+
+2 may hold a temperature, which a reader of 1 would pass over, and so give other probabilities than the card is about.
+"""
 
 _KEY = "fer_lightning"
 _BESIDE = Path(__file__).resolve().parents[1] / "checkpoints"
 _LARGEST_HEADER = 16 << 20
 Card = dict[str, Any]
+_TEMPERATURES = (0.01, 100.0)  # beyond these single precision overflows, or all probabilities are alike
 _LEAKS = {"rows": int, "identical": int, "near_identical": int, "shared_subjects": int | None}
 _NEEDED = {  # what the readers of a card rely on
     "network": {"name": str, "options": dict},
@@ -55,13 +60,32 @@ _SCORES = {
     "ece": float,
     "per_class": dict,
 }
+_CALIBRATED = {"temperature": float, "uncalibrated": {"ece": float, "nll": float, "brier": float}}
+"""What scores hold beside, where the card has a temperature."""
 
 
 class Loaded(NamedTuple):
-    """A trained network in evaluation mode, and its card."""
+    """A trained network in evaluation mode, as it was trained, and its card."""
 
     network: "nn.Module"
     card: Card
+
+    @property
+    def temperature(self) -> float:
+        """What its logits are divided by before they become probabilities."""
+        return temperature_of(self.card)
+
+    @property
+    def calibrated(self) -> "nn.Module":
+        """The network to ask for probabilities; without a temperature the network itself."""
+        from fer_lightning.models.ensemble import Calibrated
+
+        return self.network if self.temperature == 1 else Calibrated(self.network, self.temperature)
+
+
+def temperature_of(card: Card) -> float:
+    """Return what a network's logits are divided by before they become probabilities; 1 where its card names none."""
+    return float(card["calibration"]["temperature"]) if "calibration" in card else 1.0
 
 
 def shipped() -> list[Path]:
@@ -106,13 +130,13 @@ def save(path: Path, network: "nn.Module", card: Card) -> None:
 
     Args:
         path: Where, ending in ``.safetensors``.
-        network: One of this package's networks.
+        network: One of this package's networks, as it was trained.
         card: What is known of it; see ``card.py``.
     """
     from safetensors.torch import save_file
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    text = json.dumps(card)
+    text = json.dumps({**card, "format": FORMAT})
     seal = _seal(text, {name: value.numpy() for name, value in tensors.items()})
     header = {_KEY: str(FORMAT), "card": text, "sha256": seal}
     with replacing(path) as part:
@@ -180,10 +204,22 @@ def _card_of(path: Path, header: dict[str, str]) -> Card:
 
 def _whole(path: Path, card: Any) -> Card:
     """Return a card that has what its readers rely on."""
-    if not _fits(card, _NEEDED) or not all(_fits(found, _SCORES) for found in card["scores"].values()):
+    if not _fits(card, _NEEDED) or not all(_are_scores(found) for found in card["scores"].values()):
         raise UserError(f"{path}: its card is damaged; {_cure()}")
+    if "calibration" in card and not _is_calibration(card["calibration"]):
+        least, most = _TEMPERATURES
+        raise UserError(f"{path}: its card holds no temperature from {least:g} to {most:g}; {_cure()}")
     found: Card = card
     return found
+
+
+def _are_scores(found: Any) -> bool:
+    return _fits(found, _SCORES) and ("uncalibrated" not in found or _fits(found, _CALIBRATED))
+
+
+def _is_calibration(value: Any) -> bool:
+    fits = _fits(value, {"temperature": (int, float), "fitted_on": str}) and value["temperature"] is not True
+    return fits and _TEMPERATURES[0] <= value["temperature"] <= _TEMPERATURES[1]
 
 
 def _fits(value: Any, shape: Any) -> bool:

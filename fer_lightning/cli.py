@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer_lightning import __version__, options
+from fer_lightning import __version__, options, presets
 from fer_lightning.errors import UserError
 
 _USAGE = """usage: python -m fer_lightning VERB [options]
@@ -27,6 +27,7 @@ VERB --help lists the options of a verb; --version prints the version.
 """
 _TRAINING = ("fit", "validate", "test")
 _VERBS = (*_TRAINING, "predict", "crossval", "report", "card")
+_FOR_FIT = ("init_from", "preset")
 _CARD_FORMS = ("--json", "--markdown")
 
 
@@ -78,6 +79,8 @@ def _run(words: list[str]) -> int:
     if "-h" in rest or "--help" in rest:
         print(options.help_text(verb))
         return 0
+    if verb == "fit":
+        rest = presets.expanded(rest)
     options.check(rest)
     return _train_or_score(verb, options.spelled_out(rest))
 
@@ -90,8 +93,8 @@ def _train_or_score(verb: str, rest: list[str]) -> int:
         raise UserError(f"--tta {tta}: choose from {', '.join(options.VIEWS)}")
     if verb == "fit" and (len(files) > 1 or views):
         raise UserError("--tta and several --ckpt_path are for validate and test")
-    if verb != "fit" and "init_from" in dict(options.pairs(words)):
-        raise UserError("--init_from: is for fit; name what to score with --ckpt_path FILE")
+    if verb != "fit" and (name := next((name for name in _FOR_FIT if name in dict(options.pairs(words))), None)):
+        raise UserError(f"--{name}: is for fit; name what to score with --ckpt_path FILE")
     from fer_lightning import runtime
 
     runtime.hush()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_lightning import options
+from fer_lightning import options, presets
 from fer_lightning.command_line import Parser, whole_number
 from fer_lightning.errors import UserError
 
@@ -15,7 +15,8 @@ _DESCRIPTION = """\
 Train and score networks on every fold. Each cell (network, protocol, start,
 seed, fold) is a fit of its own in a folder of its own; a finished cell is never
 run again, a stopped one goes on. Every option of fit may be added: --data.*,
---model.*, --trainer.*, --patience. Without --data.root it takes drawn faces.
+--model.*, --trainer.*, --patience, --preset. Without --data.root it takes
+drawn faces.
 """
 _MORE = """\
 The checkpoint of a cell is chosen on rows held out of its training folds, never
@@ -75,15 +76,16 @@ def parse(words: Sequence[str]) -> Options:
         UserError: If an option or its value is none.
     """
     found, rest = _parser().parse_known_args(words)
+    rest = presets.expanded(rest)
     options.check(rest)
     for name, _ in options.pairs(rest):
         if name in _OURS:
             raise UserError(f"--{name}: crossval sets it for each cell; use {_OURS[name]}")
         if name in _OF_FIT:
             raise UserError(f"--{name}: is not for crossval; see crossval --help")
-    if stray := next((word for place, word in enumerate(rest) if _is_stray(rest, place)), None):
-        raise UserError(f"{stray}: crossval takes options alone; see crossval --help")
     fit = options.spelled_out(rest)
+    if stray := next((word for place, word in enumerate(fit) if _is_stray(fit, place)), None):
+        raise UserError(f"{stray}: crossval takes options alone; see crossval --help")
     for name, value in options.pairs(fit):
         if value is None or value.startswith("--"):
             raise UserError(f"--{name}: needs a value; see crossval --help")

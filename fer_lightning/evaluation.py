@@ -9,32 +9,22 @@ from typing import Any, Literal, NamedTuple
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from torch import nn
 
 from fer_lightning import checkpoint, options, runs
 from fer_lightning.assembly import RUNS, Assembly
+from fer_lightning.calibration import with_temperature
 from fer_lightning.card import environment
+from fer_lightning.card_scores import calibrate_once, compare, score_rows
 from fer_lightning.data.datamodule import ExpressionDataModule
-from fer_lightning.data.folds import Split, make_split
 from fer_lightning.errors import UserError
+from fer_lightning.known_rows import Part, Predictions, is_own, seen_by, trained_splits
 from fer_lightning.models.ensemble import Ensemble, Views
-from fer_lightning.results import show_scores, write_report
-from fer_lightning.scores import score
-from fer_lightning.warm_start import ancestors
+from fer_lightning.results import score_line, show_scores, write_report
 
-Part = Literal["validation", "test"]
 _OPTION = {"validation": "val", "test": "test"}
 _LONGEST_NAME = 100  # bytes; file systems take 255 for a folder
-
-
-class Predictions(NamedTuple):
-    """Probabilities float ``[n, K]``, labels int64 ``[n]`` and row numbers int64 ``[n]``, in the order of the rows."""
-
-    probabilities: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    rows: NDArray[np.int64]
 
 
 def predict_rows(cli: Assembly, network: nn.Module, part: Part) -> Predictions:
@@ -67,20 +57,26 @@ def predict_rows(cli: Assembly, network: nn.Module, part: Part) -> Predictions:
 
 
 class Opened(NamedTuple):
-    """Data and trainer as a checkpoint had them, what is scored, and the cards of its members."""
+    """Data and trainer as a checkpoint had them, what is scored, and the cards of its members.
+
+    The network's own probabilities still need the temperature. It is that of a lone checkpoint seen one way, of which
+    both kinds are scored; the members of an ensemble have theirs within it.
+    """
 
     cli: Assembly
     network: nn.Module
     cards: list[checkpoint.Card]
+    temperature: float = 1.0
 
 
-def open_checkpoints(paths: Sequence[Path], args: Sequence[str], tta: Views) -> Opened:
+def open_checkpoints(paths: Sequence[Path], args: Sequence[str], tta: Views, *, calibrated: bool = True) -> Opened:
     """Load what is to be scored.
 
     Args:
         paths: The checkpoints, of the same classes; several answer as one.
         args: Options, as on the command line; what is not given is as it was in the training of the first.
         tta: Views of each face.
+        calibrated: Whether temperatures count; False is for those who fit their own.
 
     Raises:
         UserError: If a checkpoint, an option or the data cannot be used.
@@ -90,8 +86,9 @@ def open_checkpoints(paths: Sequence[Path], args: Sequence[str], tta: Views) -> 
     cli = Assembly(["--config", _settings_of(cards[0]), *args], fitting=False)
     for path, card in zip(paths, cards, strict=True):
         _must_fit(path, card, cli)
-    members = [one.network for one in loaded]
-    return Opened(cli, members[0] if len(members) == 1 and tta == "none" else Ensemble(members, tta), cards)
+    if len(loaded) == 1 and tta == "none":
+        return Opened(cli, loaded[0].network, cards, loaded[0].temperature if calibrated else 1.0)
+    return Opened(cli, Ensemble([one.calibrated if calibrated else one.network for one in loaded], tta), cards)
 
 
 def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: Sequence[str], tta: Views = "none") -> int:
@@ -118,8 +115,11 @@ def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: Sequ
     cli = opened.cli
     found = predict_rows(cli, opened.network, part)
     if cli.trainer.is_global_zero:
+        if verb == "validate" and len(paths) == 1 and tta == "none":
+            own = calibrate_once(paths[0], opened.cards[0], cli.datamodule, found)
+            opened = opened._replace(temperature=own)
         name = cli.datamodule.split.names[part]
-        scores = {name: score(found.probabilities, found.labels, cli.datamodule.classes)}
+        scores = {name: score_rows(cli.datamodule, found, opened.temperature)}
         what = " + ".join(path.name for path in paths) + (f", {tta}" if tta != "none" else "")
         show_scores(scores[name], f"{what} on {name} of {cli.datamodule.faces.source}", Console())
         if verb == "test":
@@ -129,20 +129,21 @@ def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: Sequ
 
 def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str, Any], found: Predictions) -> None:
     data, cards = opened.cli.datamodule, opened.cards
-    _score_twin_free(data, scores, found)
-    seen = _seen([split for card in cards for split in trained_splits(card, data)], found)
+    _score_twin_free(opened, scores, found)
+    seen = seen_by([split for card in cards for split in trained_splits(card, data)], found)
     report = {
         "checkpoint": " + ".join(map(str, paths)),
         "network": " + ".join(card["network"]["name"] for card in cards),
         "tta": tta,
         "parameters": sum(card["parameters"] for card in cards),
+        "temperatures": [checkpoint.temperature_of(card) for card in cards],
         "classes": data.classes,
         "data": {**data.summary(), "rows_of_the_training": seen},
         "scores": scores,
         "environment": environment(),
     }
     folder = _folder(opened.cli, paths) / f"test-{data.faces.source}{'' if tta == 'none' else f'-{tta}'}"
-    files = write_report(folder, report, _table(data, found))
+    files = write_report(folder, report, _table(data, found, opened.temperature))
     print(f"written to {folder}: " + ", ".join(file.name for file in files))
     if seen and (seen["trained"] or seen["chose"]):
         print(
@@ -151,8 +152,8 @@ def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str,
         )
     if len(paths) > 1 or tta != "none":
         return
-    if _is_own_split(cards[0], data, found):
-        _compare(paths[0], cards[0], scores)
+    if is_own(cards[0], data, "test", found):
+        compare(paths[0], cards[0], scores)
     else:
         print("the card is about other rows, or about more of them, so it stays as it is")
 
@@ -166,74 +167,29 @@ def _folder(cli: Assembly, paths: Sequence[Path]) -> Path:
     return runs.run_of(paths[0]) or Path(cli.trainer.default_root_dir) / paths[0].stem
 
 
-def _score_twin_free(data: ExpressionDataModule, scores: dict[str, Any], found: Predictions) -> None:
+def _score_twin_free(opened: Opened, scores: dict[str, Any], found: Predictions) -> None:
     """Add the score of the rows without a twin; official parts have twins, folds by picture have none."""
+    data = opened.cli.datamodule
     alone = data.twin_free()[np.isin(data.rows("test"), found.rows)]
     if data.faces.roles and not alone.all() and alone.any():
         part = f"{data.split.names['test']} twin-free"
-        scores[part] = score(found.probabilities[alone], found.labels[alone], data.classes)
-        accuracy, n = scores[part]["accuracy"], scores[part]["n"]
-        print(f"{part}: accuracy {accuracy:.2%}, macro-F1 {scores[part]['macro_f1']:.3f}, n = {n:,}")
+        those = Predictions(found.probabilities[alone], found.labels[alone], found.rows[alone])
+        scores[part] = score_rows(data, those, opened.temperature)
+        print(f"{part}: {score_line(scores[part])}")
 
 
-def trained_splits(card: checkpoint.Card, data: ExpressionDataModule) -> list[Split]:
-    """Return how these data were split when the checkpoint, or what its weights started from, was trained on them.
-
-    Args:
-        card: The checkpoint's card, or what it says of its start.
-        data: The data; trainings on others are passed over.
-    """
-    splits = []
-    for one in ancestors(card):
-        was = one["training"]["config"]["data"]
-        chosen = [was.get(key) for key in ("split", "folds", "fold", "split_seed", "drop_leaks")]
-        if one["data"]["fingerprint"] == data.faces.fingerprint and None not in chosen:
-            splits.append(make_split(data.faces, *chosen))
-    return splits
-
-
-def _is_own_split(card: checkpoint.Card, data: ExpressionDataModule, found: Predictions) -> bool:
-    """Return whether the scored rows are those that the checkpoint's own training left for its test."""
-    own = {**card, "training": {**card["training"], "init_from": None}}
-    return any(np.array_equal(split.test, found.rows) for split in trained_splits(own, data))
-
-
-def _seen(splits: Sequence[Split], found: Predictions) -> dict[str, int] | None:
-    """Count the scored rows that trained a checkpoint, and those that chose it; None if these are other data."""
-    if not splits:
-        return None
-    trained, chose = (np.concatenate([getattr(split, part) for split in splits]) for part in ("train", "validation"))
-    return {
-        "trained": int(np.isin(found.rows, trained).sum()),
-        "chose": int((np.isin(found.rows, chose) & ~np.isin(found.rows, trained)).sum()),
-    }
-
-
-def _table(data: ExpressionDataModule, found: Predictions) -> list[Sequence[Any]]:
+def _table(data: ExpressionDataModule, found: Predictions, temperature: float) -> list[Sequence[Any]]:
     classes = data.classes
+    answers = found.probabilities if temperature == 1 else with_temperature(found.probabilities, temperature)
     header = ("row", "label", "predicted", *(f"p_{name}" for name in classes))
     names = data.faces.row_ids[found.rows]
     return [
         header,
         *(
             (str(row), classes[label], classes[int(p.argmax())], *p.tolist())
-            for row, label, p in zip(names, found.labels, found.probabilities, strict=True)
+            for row, label, p in zip(names, found.labels, answers, strict=True)
         ),
     ]
-
-
-def _compare(path: Path, card: checkpoint.Card, scores: dict[str, Any]) -> None:
-    """Say whether the card's figures were reproduced; figures that it lacks are added to it."""
-    for part, found in scores.items():
-        if part not in card["scores"]:
-            card["scores"][part] = found
-            if path.suffix == ".safetensors":
-                checkpoint.save(path, checkpoint.load(path).network, card)
-                print(f"card: {part} added")
-        elif card["scores"][part]["accuracy"] == found["accuracy"]:
-            print(f"card: {part} reproduced exactly, accuracy {found['accuracy']:.6f}")
-        else:
-            print(f"card: {part} is {card['scores'][part]['accuracy']:.6f}, here it is {found['accuracy']:.6f}")
 
 
 def _must_fit(path: Path, card: checkpoint.Card, cli: Assembly) -> None:

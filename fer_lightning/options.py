@@ -7,20 +7,24 @@ milliseconds. So ``--help`` and the answer to a mistyped option are immediate, a
 import ast
 import difflib
 import importlib.util
+import json
 import re
 import textwrap
+from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fer_lightning.errors import UserError
+from fer_lightning.presets import PRESETS
 
 if TYPE_CHECKING:  # torch stands behind it
     from fer_lightning.models.ensemble import Views
 
 _PACKAGE = Path(__file__).resolve().parent
 _CLASSES = {"data": "ExpressionDataModule", "model": "ExpressionTask", "trainer": "Trainer"}
+_LISTS = {"--model.teacher"}
 _LINKED = {"classes", "class_shares", "seed"}  # the command line takes them from the data and --seed_everything
 
 EPOCHS, EPOCHS_OF_DRAWINGS = 30, 12
@@ -39,6 +43,8 @@ OTHERS = {
     "--patience N": "fit: stop when validation macro-F1 has not risen for N epochs (default: 0, never)",
     "--init_from FILE": "fit: start from the weights of a checkpoint (a file, or the name of a shipped one); outputs "
     "of classes that it lacks start afresh",
+    f"--preset {{{','.join(PRESETS)}}}": "fit: a recipe with a name; options that are given besides win "
+    "(default: none, which is paper's recipe)",
     "--trainer.max_epochs N": f"fit: length of the training (default: {EPOCHS}; drawn faces: {EPOCHS_OF_DRAWINGS})",
     "--trainer.accelerator, --trainer.devices, ...": "all of Lightning's Trainer; --help_all lists them",
     "--trainer.default_root_dir DIR": "where runs are kept (default: runs)",
@@ -50,6 +56,7 @@ _PLAIN = {
     "seed_everything",
     "patience",
     "init_from",
+    "preset",
     "tta",
     "help",
     "help_all",
@@ -119,11 +126,24 @@ def check(args: Sequence[str]) -> None:
 
 
 def spelled_out(args: Sequence[str]) -> list[str]:
-    """Return the arguments with ``true`` behind each switch that stands alone, such as ``--data.drop_leaks``."""
+    """Return the arguments as the parser wants them.
+
+    A switch that stands alone, such as ``--data.drop_leaks``, gets its ``true``; the files behind ``--model.teacher``
+    become one list.
+    """
     switches = {f"--{o.name}" for group in _CLASSES for o in options(group).values() if o.choices == ("true", "false")}
     words: list[str] = []
-    for word, following in zip(args, [*args[1:], "--"], strict=False):
-        words += [word, "true"] if word in switches and following.startswith("--") else [word]
+    rest = deque(args)
+    while rest:
+        word = rest.popleft()
+        words.append(word)
+        if word in switches and (not rest or rest[0].startswith("--")):
+            words.append("true")
+        elif word in _LISTS and rest and not rest[0].startswith(("--", "[")):
+            values = []
+            while rest and not rest[0].startswith("--"):
+                values.append(rest.popleft())
+            words.append(json.dumps(values))
     return words
 
 
@@ -159,7 +179,7 @@ def pairs(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 def _nearest(name: str) -> str:
     known = [*options("data"), *options("model"), *options("trainer"), *sorted(_PLAIN)]
-    if near := difflib.get_close_matches(name, known, 3, 0.5):
+    if near := difflib.get_close_matches(name, known, 3, 0.6):
         return "did you mean " + ", ".join(f"--{option}" for option in near) + "?"
     group = name.partition(".")[0]
     if group in ("data", "model"):

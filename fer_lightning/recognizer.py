@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 
 from fer_lightning import checkpoint
 from fer_lightning.errors import UserError
@@ -51,21 +52,24 @@ class Face:
 class Recognizer:
     """Finds faces on pictures and names their apparent expression."""
 
-    def __init__(self, loaded: checkpoint.Loaded, model: str, detector: FaceDetector, device: str = "cpu") -> None:
+    def __init__(
+        self, network: nn.Module, card: checkpoint.Card, model: str, detector: FaceDetector, device: str = "cpu"
+    ) -> None:
         """Put the parts together; :meth:`from_checkpoint` is the usual way.
 
         Args:
-            loaded: The network and its card.
+            network: What answers with logits; its temperature, if it has one, is within it.
+            card: What is known of it.
             model: What tables call it.
             detector: What finds the faces.
             device: Where the network runs, such as ``cpu`` or ``cuda``.
         """
-        self.card = loaded.card
-        self.classes: tuple[str, ...] = tuple(loaded.card["classes"])
+        self.card = card
+        self.classes: tuple[str, ...] = tuple(card["classes"])
         self.model = model
         self.detector = detector
         self.device = device
-        self._network = loaded.network.to(device).to(memory_format=torch.channels_last).eval()
+        self._network = network.to(device).to(memory_format=torch.channels_last).eval()
 
     @classmethod
     def from_checkpoint(
@@ -96,7 +100,7 @@ class Recognizer:
         names = [name] if name is None or isinstance(name, str | Path) else name
         paths = [checkpoint.find(one) for one in names or [None]]
         model = "+".join(map(checkpoint.identity, paths)) + ("" if tta == "none" else f", {tta}")
-        return cls(_together(paths, tta), model, FaceDetector(smallest_face, working_side), device)
+        return cls(*_together(paths, tta), model, FaceDetector(smallest_face, working_side), device)
 
     def recognize(self, picture: PictureLike) -> list[Face]:
         """Find the faces of a picture, the largest first; an empty list where there is none.
@@ -160,7 +164,7 @@ class Recognizer:
         """Classify pictures that are face crops already, framed as training had them, of any size.
 
         Returns:
-            Probabilities, float64 ``[N, K]``.
+            Probabilities, float64 ``[N, K]``; calibrated if the checkpoint has a temperature.
 
         Raises:
             UserError: If one cannot be read.
@@ -173,8 +177,8 @@ class Recognizer:
             return np.asarray(logits.cpu().double().softmax(1).numpy(), dtype=np.float64)
 
 
-def _together(paths: Sequence[Path], tta: Views) -> checkpoint.Loaded:
-    """Load what answers as one, with the first one's card; a lone checkpoint seen one way is the network that it is."""
+def _together(paths: Sequence[Path], tta: Views) -> tuple[nn.Module, checkpoint.Card]:
+    """Return what answers as one, and the first one's card; a lone checkpoint seen one way answers by itself."""
     loaded = [checkpoint.load(path) for path in paths]
     first = loaded[0]
     for path, other in zip(paths, loaded, strict=True):
@@ -186,8 +190,8 @@ def _together(paths: Sequence[Path], tta: Views) -> checkpoint.Loaded:
                     "answer as one; choose checkpoints that share them, or give one alone"
                 )
     if len(loaded) == 1 and tta == "none":
-        return first
-    return checkpoint.Loaded(Ensemble([one.network for one in loaded], tta), first.card)
+        return first.calibrated, first.card
+    return Ensemble([one.calibrated for one in loaded], tta), first.card
 
 
 def _words(value: str | Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from fer_lightning.report.figures import confusion
 from fer_lightning.whole_files import csv_bytes, write
 
 FORMAT = "fer_lightning report 1"
+_HONESTY = {"ece": "ECE", "nll": "NLL", "brier": "Brier", "kl_to_votes": "KL to the votes"}
 
 
 def per_class_table(found: dict[str, Any], title: str) -> Table:
@@ -36,7 +37,7 @@ def show_scores(found: dict[str, Any], title: str, console: Console) -> None:
     """Print one part's scores: the table of its classes, and a line on all of them together.
 
     Args:
-        found: What ``scores.score`` returned.
+        found: What ``scores.score`` or ``calibration.score_calibrated`` returned.
         title: What stands above.
         console: Where.
     """
@@ -50,8 +51,19 @@ def score_line(found: dict[str, Any]) -> str:
     low_f1, high_f1 = found["macro_f1_interval"]
     return (
         f"accuracy {found['accuracy']:.2%} (95 % interval {low:.1%} to {high:.1%}), "
-        f"macro-F1 {found['macro_f1']:.3f} ({low_f1:.3f} to {high_f1:.3f}), ECE {found['ece']:.3f}, n = {found['n']:,}"
+        f"macro-F1 {found['macro_f1']:.3f} ({low_f1:.3f} to {high_f1:.3f}), {_honesty(found)}, n = {found['n']:,}"
     )
+
+
+def _honesty(found: dict[str, Any]) -> str:
+    """Return the scores of the probabilities themselves, each before and after a temperature where there is one."""
+    before = found.get("uncalibrated", {})
+    shown = (
+        f"{name} " + (f"{before[key]:.3f} -> " if key in before else "") + f"{found[key]:.3f}"
+        for key, name in _HONESTY.items()
+        if key in found  # an older card lacks some
+    )
+    return ", ".join(shown) + (f" after temperature {found['temperature']:.2f}" if before else "")
 
 
 def write_report(folder: Path, report: dict[str, Any], predictions: Sequence[Sequence[Any]]) -> list[Path]:
@@ -83,6 +95,9 @@ def _score_rows(scores: dict[str, Any]) -> list[Sequence[Any]]:
         rows += [(part, name, *(row[kind] for kind in rows[0][2:])) for name, row in found["per_class"].items()]
     rows.append(("part", "score", "value", "low", "high", "n"))
     for part, found in scores.items():
-        for name in ("accuracy", "macro_f1", "ece", "nll"):
-            rows.append((part, name, found[name], *found.get(f"{name}_interval", ("", "")), found["n"]))
+        for name in ("accuracy", "macro_f1", *_HONESTY, "temperature"):
+            if name in found:
+                rows.append((part, name, found[name], *found.get(f"{name}_interval", ("", "")), found["n"]))
+        before = found.get("uncalibrated", {})
+        rows += [(part, f"uncalibrated {name}", value, "", "", found["n"]) for name, value in before.items()]
     return rows

@@ -9,21 +9,31 @@ from numpy.typing import NDArray
 _RESAMPLES = 2000
 _SEED = 0
 _BINS = 15
+_SMALLEST = 1e-12
+HONESTY = ("ece", "nll", "brier", "kl_to_votes")
+"""The scores that a temperature changes; the last only where there are votes."""
 
 
-def score(probabilities: NDArray[Any], labels: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
+def score(
+    probabilities: NDArray[Any],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    votes: NDArray[np.floating] | None = None,
+) -> dict[str, Any]:
     """Score predictions.
 
     Args:
         probabilities: ``[n, K]``, rows sum to 1, n at least 1.
         labels: Hard labels, int ``[n]``.
         classes: Names of the K classes.
+        votes: Shares of a crowd's votes, ``[n, K]``, where there are some.
 
     Returns:
         Plain JSON: ``n``, ``accuracy`` and ``macro_f1`` with bootstrap 95 % intervals, ``ece`` (15 equal bins of the
-        top probability), ``nll`` (mean negative log-likelihood of the label), ``per_class`` (precision, recall, f1,
-        support) and ``confusion`` (rows labelled, columns predicted). A class without rows scores 0 and counts in
-        the macro mean, as in scikit-learn.
+        top probability), ``nll`` (mean negative log-likelihood of the label), ``brier`` (mean squared distance to the
+        one-hot label, 0..2), with votes ``kl_to_votes`` (mean divergence of the probabilities from the shares, in
+        nats), ``per_class`` (precision, recall, f1, support) and ``confusion`` (rows labelled, columns predicted). A
+        class without rows scores 0 and counts in the macro mean, as in scikit-learn.
     """
     exact = np.asarray(probabilities, dtype=np.float64)
     k = len(classes)
@@ -41,18 +51,44 @@ def score(probabilities: NDArray[Any], labels: NDArray[np.int64], classes: Seque
         }
         for i, name in enumerate(classes)
     }
-    likelihood = exact[np.arange(len(labels)), labels]
     return {
         "n": len(labels),
         "accuracy": float(found["accuracy"]),
         "accuracy_interval": bounds[0],
         "macro_f1": float(found["macro_f1"]),
         "macro_f1_interval": bounds[1],
-        "ece": calibration_error(exact.max(1), predicted == labels),
-        "nll": float(-np.log(np.maximum(likelihood, 1e-12)).mean()),
+        **_honesty(exact, labels, votes),
         "per_class": per_class,
         "confusion": confusion.tolist(),
     }
+
+
+def _honesty(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], votes: NDArray[np.floating] | None
+) -> dict[str, float]:
+    """Return the scores that are about the probabilities themselves, and not only about which is the highest."""
+    logarithms = np.log(np.maximum(probabilities, _SMALLEST))
+    found = {
+        "ece": calibration_error(probabilities.max(1), probabilities.argmax(1) == labels),
+        "nll": float(-logarithms[np.arange(len(labels)), labels].mean()),
+        "brier": brier(probabilities, labels),
+    }
+    if votes is not None:
+        shares = np.asarray(votes, dtype=np.float64)
+        own = np.log(shares, where=shares > 0, out=np.zeros_like(shares))  # a share of 0 adds nothing
+        found["kl_to_votes"] = float((shares * (own - logarithms)).sum(1).mean())
+    return found
+
+
+def brier(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the Brier score of several classes: the mean squared distance to the one-hot label, 0..2.
+
+    Args:
+        probabilities: ``[n, K]``.
+        labels: int ``[n]``.
+    """
+    wanted = np.eye(probabilities.shape[1])[labels]
+    return float(np.square(probabilities - wanted).sum(1).mean())
 
 
 def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from fer_lightning.distillation import Teachers, distillation_loss
 from fer_lightning.errors import UserError
 from fer_lightning.metrics import ExpressionMetrics
 from fer_lightning.models import NetworkName, build_network
@@ -36,6 +37,9 @@ class ExpressionTask(pl.LightningModule):
         label_smoothing: float = 0.05,
         class_weights: Literal["none", "balanced"] = "none",
         ema_decay: float = 0.999,
+        teacher: list[str] | None = None,
+        distillation_weight: float = 0.7,
+        distillation_temperature: float = 3.0,
         seed: int = 42,
     ) -> None:
         """Choose the network and the recipe.
@@ -54,12 +58,20 @@ class ExpressionTask(pl.LightningModule):
             label_smoothing: Share of the target spread over all classes, 0..1.
             class_weights: balanced weighs each class by the inverse of its share in the training rows.
             ema_decay: Decay of the averaged weights, which are scored and saved; 0 scores the raw weights.
+            teacher: Checkpoints, trained on the same data, whose averaged answers are learned beside the targets.
+            distillation_weight: Weight of the teachers in the loss, 0..1; the rest is that of the targets.
+            distillation_temperature: Temperature that softens the answers of teachers and network, above 0.
             seed: Seed of dropout; with it every step draws the same whether a run was resumed or not.
         """
         super().__init__()
         for name, value in (("warmup", warmup), ("label_smoothing", label_smoothing), ("ema_decay", ema_decay)):
             if not 0 <= value < 1:
                 raise UserError(f"--model.{name} {value}: need a number from 0 to below 1")
+        if not 0 <= distillation_weight <= 1 or not 0 < distillation_temperature < math.inf:
+            weights = f"--model.distillation_weight {distillation_weight}"
+            raise UserError(
+                f"{weights} --model.distillation_temperature {distillation_temperature}: need 0 to 1 and above 0"
+            )
         if not 0 < learning_rate < math.inf or not 0 <= weight_decay < math.inf:
             rates = f"--model.learning_rate {learning_rate} --model.weight_decay {weight_decay}"
             raise UserError(f"{rates}: need above 0 and at least 0")
@@ -71,6 +83,8 @@ class ExpressionTask(pl.LightningModule):
         self.network_name: NetworkName = network
         self.net = build_network(network, len(classes), **self.options).to(memory_format=torch.channels_last)
         self.class_weights = _balanced(class_shares, len(classes)) if class_weights == "balanced" else None
+        self.distillation = (distillation_weight, distillation_temperature)
+        self._teachers: tuple[Teachers] | None = None  # in a tuple, so that no checkpoint holds their weights
         self.card: dict[str, Any] = {}
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
         self.scores = nn.ModuleDict({f"{stage}_": ExpressionMetrics(classes) for stage in ("val", "test")})
@@ -80,14 +94,28 @@ class ExpressionTask(pl.LightningModule):
         logits: Tensor = self.net(to_tensor(faces))
         return logits
 
+    def learn_from(self, networks: Sequence[nn.Module]) -> None:
+        """Take trained networks of the same classes as teachers; they see the very faces that the network sees."""
+        self._teachers = (Teachers(networks),)
+
+    def on_fit_start(self) -> None:
+        """Bring the teachers to the device of the training."""
+        if self._teachers:
+            self._teachers[0].to(self.device)
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed dropout by the step alone, so that a resumed run repeats the uninterrupted one."""
         torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of one batch, averaged over its rows."""
-        logits = self(batch["faces"])
+        faces = to_tensor(batch["faces"])
+        logits: Tensor = self.net(faces)
         loss = self.loss(logits, batch["targets"])
+        if self._teachers:
+            weight, temperature = self.distillation
+            taught = distillation_loss(logits, self._teachers[0](faces, temperature), temperature)
+            loss = (1 - weight) * loss + weight * taught
         hits = (logits.detach().argmax(1) == batch["labels"]).float().mean()
         size = len(logits)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=size, sync_dist=True)

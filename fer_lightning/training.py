@@ -6,27 +6,28 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 
 from fer_lightning import checkpoint, runs
+from fer_lightning.ancestry import origin
 from fer_lightning.assembly import Assembly
 from fer_lightning.callbacks import CHOSEN_BY, so_far
-from fer_lightning.card import environment, leakage_lines
+from fer_lightning.card import dropped_lines, environment, leakage_lines
+from fer_lightning.card_scores import calibrate
 from fer_lightning.errors import UserError
-from fer_lightning.evaluation import predict_rows, trained_splits
+from fer_lightning.evaluation import predict_rows
+from fer_lightning.known_rows import must_be_blind
 from fer_lightning.models.cost import multiply_adds, parameters
 from fer_lightning.preprocess import PREPROCESSING
 from fer_lightning.results import show_scores
-from fer_lightning.scores import score
-from fer_lightning.warm_start import cannot_tell, start_from
+from fer_lightning.warm_start import start_from
 
 _ABOUT_DRAWINGS = (
     "these faces are drawings, to try the tool without a download; for real ones give --data.root PATH "
     "(fer2013.csv, a CK+ tree, a folder of classes or a CSV of your own)"
 )
-_MAY_CHANGE = ("root", "source", "num_workers", "on_bad_row")  # the fingerprint tells whether the data are the same
+_MAY_CHANGE = ("root", "source", "num_workers", "on_bad_row", "teacher")  # fingerprints tell whether they are the same
 
 
 def fit(args: Sequence[str], resume: str | None) -> int:
@@ -47,6 +48,8 @@ def fit(args: Sequence[str], resume: str | None) -> int:
         cli.model.card = _card(cli, args)
         if given := cli.config["init_from"]:
             _start_from(cli, checkpoint.find(given))
+        if names := cli.config["model"]["teacher"]:
+            _learn_from(cli, [checkpoint.find(name) for name in names])
         if cli.resume and _is_finished(cli, Path(cli.resume)):
             return 0
         if cli.trainer.is_global_zero:
@@ -80,8 +83,7 @@ def _finish(cli: Assembly) -> None:
         return
     best = checkpoint.load(chosen)
     part = cli.datamodule.split.names["validation"]
-    found = predict_rows(cli, best.network, "validation")
-    best.card["scores"][part] = score(found.probabilities, found.labels, best.card["classes"])
+    calibrate(best.card, cli.datamodule, predict_rows(cli, best.network, "validation"))
     epochs, seconds = so_far(cli.run)
     best.card["training"] |= {"epochs": epochs, "seconds": seconds, "resumed": cli.resume is not None}
     file = cli.run / runs.BEST
@@ -116,19 +118,28 @@ def _card(cli: Assembly, args: Sequence[str]) -> checkpoint.Card:
 
 def _start_from(cli: Assembly, path: Path) -> None:
     """Take the weights of a checkpoint that has not seen what will be scored."""
-    task, data = cli.model, cli.datamodule
+    task = cli.model
     came_from = start_from(task.net, task.network_name, task.options, task.classes, path)
-    for split in trained_splits(came_from, data):
-        choosing = np.isin(data.rows("validation"), split.train)  # rows that chose the start may choose again
-        reported = np.isin(data.rows("test"), np.concatenate([split.train, split.validation]))
-        if known := int(choosing.sum() + reported.sum()):
-            raise UserError(
-                f"--init_from {path}: was trained or chosen on {known:,} of the rows that are scored here; take a "
-                "checkpoint of other data, or of this very split"
-            )
-    if cannot_tell(came_from, path, task.card["data"]):
-        came_from["may_have_seen"] = True
+    must_be_blind(came_from, cli.datamodule, task.card["data"], f"--init_from {path}")
     task.card["training"]["init_from"] = came_from
+
+
+def _learn_from(cli: Assembly, paths: Sequence[Path]) -> None:
+    """Take trained networks of the same classes as teachers, which have not seen what will be scored either."""
+    task, networks, taught_by = cli.model, [], []
+    for path in paths:
+        loaded = checkpoint.load(path)
+        named = f"--model.teacher {path}"
+        if (theirs := tuple(loaded.card["classes"])) != task.classes:
+            raise UserError(
+                f"{named}: answers with the classes {', '.join(theirs)}, but the data have {', '.join(task.classes)}; "
+                "take a teacher that was trained on these data"
+            )
+        taught_by.append(origin(path, loaded.card))
+        must_be_blind(taught_by[-1], cli.datamodule, task.card["data"], named)
+        networks.append(loaded.network)
+    task.learn_from(networks)
+    task.card["training"]["teachers"] = taught_by
 
 
 def _introduce(cli: Assembly) -> None:
@@ -139,8 +150,8 @@ def _introduce(cli: Assembly) -> None:
         print(remark)
     rows = ", ".join(f"{count:,} {part}" for part, count in card["data"]["rows"].items())
     print(f"data: {data.faces.source}, {len(data.classes)} classes, {card['data']['split']} split: {rows} rows")
-    for why, count in card["data"]["dropped"].items():
-        print(f"left out: {count:,} training rows with a picture {why} to a scored one")
+    for line in dropped_lines(card["data"]):
+        print(f"left out: {line}")
     for line in leakage_lines(card["data"]):
         print(line)
     cost = f"{card['parameters']:,} parameters, {card['multiply_adds']:,} multiply-adds a face"
@@ -149,8 +160,12 @@ def _introduce(cli: Assembly) -> None:
         fresh = [name for name in card["classes"] if name not in start["classes"]]
         words = f"; the outputs for {', '.join(fresh)} start afresh" if fresh else ""
         print(f"start: {start['checkpoint']}, trained on {start['data']['source']}{words}")
-        if start.get("may_have_seen"):
-            print("it cannot be told whether the start has seen these pictures under another name")
+    teachers = card["training"].get("teachers", [])
+    for teacher in teachers:
+        print(f"teacher: {teacher['checkpoint']}")
+    for source in (start, *teachers):
+        if source and source.get("may_have_seen"):
+            print(f"it cannot be told whether {source['checkpoint']} has seen these pictures under another name")
     print(f"run: {cli.run}" + (f", resumed from {cli.resume}" if cli.resume else ""), flush=True)
 
 
@@ -177,7 +192,8 @@ def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> 
     compared = [
         ("network", before["network"], now["network"]),
         ("classes", before["classes"], now["classes"]),
-        ("--init_from", _start_of(before), _start_of(now)),
+        ("--init_from", _drawn_on(before, "init_from"), _drawn_on(now, "init_from")),
+        ("--model.teacher", _drawn_on(before, "teachers"), _drawn_on(now, "teachers")),
         ("data", before["data"]["fingerprint"][:12], now["data"]["fingerprint"][:12]),
     ]
     for group in ("model", "data"):
@@ -190,9 +206,10 @@ def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> 
             )
 
 
-def _start_of(card: checkpoint.Card) -> str | None:
-    start: dict[str, str] | None = card["training"].get("init_from")
-    return start["checkpoint"] if start else None
+def _drawn_on(card: checkpoint.Card, key: str) -> str | None:
+    found: dict[str, str] | list[dict[str, str]] | None = card["training"].get(key)
+    sources = found if isinstance(found, list) else [found] if found else []
+    return ", ".join(source["checkpoint"] for source in sources) or None
 
 
 def _how_to_go_on(run: Path, args: Sequence[str]) -> str:

@@ -6,7 +6,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from fer_lightning.calibration import fit_temperature, with_temperature
+from fer_lightning.calibration import fit_temperature, score_calibrated, with_temperature
+from fer_lightning.scores import score
 
 Case = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -115,3 +116,28 @@ def test_certainty_gives_numbers(label: int) -> None:
 
 def test_one_row_is_enough() -> None:
     assert fit_temperature(np.array([[0.6, 0.4]]), np.array([0])) == pytest.approx(0.2, rel=1e-2)
+
+
+NAMES = [f"class{number}" for number in range(7)]
+
+
+def test_scores_are_told_before_and_after_a_temperature() -> None:
+    logits, labels = over_sure(2.0, rows=800)
+    raw, honest = softmax(logits), softmax(logits, 2.0)
+    votes = 0.7 * np.eye(7)[labels] + 0.3 / 7
+    found = score_calibrated(raw, labels, NAMES, 2.0, votes)
+    before, after = score(raw, labels, NAMES, votes), score(honest, labels, NAMES, votes)
+    assert found["temperature"] == 2.0
+    assert set(found["uncalibrated"]) == {"ece", "nll", "brier", "kl_to_votes"}
+    for name in found["uncalibrated"]:
+        assert found["uncalibrated"][name] == pytest.approx(before[name], abs=1e-12)
+        assert found[name] == pytest.approx(after[name], abs=1e-9)
+        assert found[name] < before[name]
+    for name in ("accuracy", "macro_f1", "confusion", "per_class", "accuracy_interval"):
+        assert found[name] == before[name]
+    assert "kl_to_votes" not in score_calibrated(raw, labels, NAMES, 2.0)["uncalibrated"]
+
+
+def test_without_a_temperature_scores_are_the_plain_ones() -> None:
+    logits, labels = over_sure(2.0, rows=50)
+    assert score_calibrated(softmax(logits), labels, NAMES, 1.0) == score(softmax(logits), labels, NAMES)

@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fer_lightning import checkpoint
+from fer_lightning.calibration import score_calibrated
 from fer_lightning.card import environment
 from fer_lightning.cli import main
 from fer_lightning.expressions import FER2013_CLASSES
+from fer_lightning.results import score_line
 from tests import fakes
 
 
@@ -48,7 +51,7 @@ def test_people_get_every_line_they_need(file: Path, capsys: pytest.CaptureFixtu
         "classes: angry, disgust, fear, happy, sad, surprise, neutral",
         "data: fake, official split; fingerprint 0123456789abcdef",
         "rows: Training 100, PublicTest 10, PrivateTest 10",
-        "left out: 4 identical training rows",
+        "left out: 4 training rows with a picture identical to a scored one",
         "of 10 test rows, 2 have an identical picture in training, 3 an identical or near-identical one",
         "chosen by: val/macro_f1 on PublicTest",
         "trained: 3 epochs in 1.5 minutes, best after epoch 2",
@@ -130,3 +133,43 @@ def test_a_changed_card_is_not_shown(file: Path, tmp_path: Path, capsys: pytest.
     assert boast.read_bytes() != file.read_bytes()
     assert main(["card", str(boast)]) == 2
     assert "changed after it was written" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def calibrated(file: Path) -> Path:
+    """The same with a temperature, and scores of which one part is from before it."""
+    network, card = checkpoint.load(file)
+    labels = np.arange(70) % 7
+    raw = 0.5 * np.eye(7)[(labels + (np.arange(70) % 5 == 0)) % 7] + 0.5 / 7
+    card["calibration"] = {"temperature": 0.514, "fitted_on": "PublicTest"}
+    card["scores"]["PrivateTest"] = score_calibrated(raw, labels, FER2013_CLASSES, 0.514, np.eye(7)[labels])
+    checkpoint.save(file.with_name("calibrated.safetensors"), network, card)
+    return file.with_name("calibrated.safetensors")
+
+
+@pytest.mark.parametrize("words", [[], ["--markdown"]])
+def test_calibration_is_told_before_and_after(
+    words: list[str], calibrated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = " ".join(said(capsys, str(calibrated), *words).replace("**", "").split())
+    assert "calibration: temperature 0.51, fitted on PublicTest" in text
+    after = checkpoint.read_card(calibrated)["scores"]["PrivateTest"]
+    before = after["uncalibrated"]
+    assert after["ece"] < before["ece"]
+    names = {"ece": "ECE", "nll": "NLL", "brier": "Brier", "kl_to_votes": "KL to the votes"}
+    shown = ", ".join(f"{name} {before[key]:.3f} -> {after[key]:.3f}" for key, name in names.items())
+    assert f", {shown} after temperature 0.51, n = 70" in text
+    first = checkpoint.read_card(calibrated)["scores"]["PublicTest"]
+    assert f", ECE {first['ece']:.3f}, NLL {first['nll']:.3f}, Brier {first['brier']:.3f}, n = 10" in text
+
+
+def test_machines_read_all_of_it(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read: dict[str, Any] = json.loads(said(capsys, str(calibrated), "--json"))
+    assert read["calibration"] == {"temperature": 0.514, "fitted_on": "PublicTest"}
+    assert read["scores"]["PrivateTest"] == checkpoint.read_card(calibrated)["scores"]["PrivateTest"]
+
+
+def test_scores_of_an_older_card_are_shown_as_far_as_they_go(file: Path) -> None:
+    found = checkpoint.read_card(file)["scores"]["PublicTest"]
+    del found["brier"], found["nll"]
+    assert score_line(found).endswith(f"), ECE {found['ece']:.3f}, n = 10")

@@ -1,26 +1,31 @@
 """The cells of ``crossval`` without a training: whose plan stands, which start is meant, which GPU is whose."""
 
+import csv
 import io
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
 import pytest
 
 from fer_lightning import cell as cell_process
-from fer_lightning import cells, crossval
+from fer_lightning import cells, checkpoint, crossval
+from fer_lightning.calibration import fit_temperature
 from fer_lightning.cells import Cell
 from fer_lightning.cli import main
 from fer_lightning.crossval import plan
 from fer_lightning.crossval_options import Options, parse
+from fer_lightning.data.datamodule import ExpressionDataModule
 from fer_lightning.errors import UserError
 from fer_lightning.whole_files import csv_bytes, write
-from tests import fakes
+from tests import fakes, networks
 
 Said = pytest.CaptureFixture[str]
 ROOT = Path(__file__).resolve().parents[1]
@@ -183,6 +188,35 @@ def test_a_finished_cell_is_compared_with_its_result(data: Path, tmp_path: Path,
         (folder / cells.RESULT).write_text(damaged)
         with pytest.raises(UserError, match=r"cell\.json: damaged; delete it, and run crossval again"):
             cells.must_match(folder, cell)
+
+
+# What a cell keeps
+
+
+def test_a_cell_keeps_what_its_network_said_and_fits_its_own_temperature(
+    trained: Path, fer2013: Path, tmp_path: Path
+) -> None:
+    """The checkpoint of a cell is calibrated like any other; the report would do so a second time."""
+    best = shutil.copytree(trained, tmp_path / "fer2013-improved_cnn" / "version_0") / "best.safetensors"
+    network, card = checkpoint.load(best)
+    card["calibration"]["temperature"] = 4.0
+    checkpoint.save(best, network, card)
+    cell = Cell("fer2013", "random", "improved_cnn", "scratch", 42, 5, 0, tta=("none", "flip"))
+    cell_process._score(tmp_path, cell, best)
+    with (tmp_path / cells.PREDICTIONS).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    module = ExpressionDataModule(root=str(fer2013))
+    for part, places in (("held out", module.split.validation), ("fold", module.split.test)):
+        faces = (module.faces.faces[places] / 255).astype(np.float32)
+        plain, mirrored = networks.answer(network, faces), networks.answer(network, faces[:, :, ::-1])
+        for tta, expected in (("none", plain), ("flip", (plain + mirrored) / 2)):
+            mine = [row for row in rows if (row["tta"], row["part"]) == (tta, part)]
+            found = np.array([[float(row[f"p_{name}"]) for name in module.classes] for row in mine])
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+            if part == "held out":
+                fitted = cells.read_json(tmp_path / cells.RESULT)["temperature"][tta]
+                assert fitted == pytest.approx(fit_temperature(found, module.faces.labels[places]), rel=1e-3)
+                assert fitted != pytest.approx(4.0, rel=0.05)
 
 
 # What was planned is seen

@@ -80,7 +80,9 @@ def test_lightnings_file_of_a_run_holds_the_same_network_and_card(trained: Path)
     served, resumed = checkpoint.load(trained / "best.safetensors"), checkpoint.load(trained / "checkpoints/best.ckpt")
     with torch.inference_mode():
         assert torch.equal(served.network(FACES), resumed.network(FACES))
+    served.card.pop("calibration")  # is known only after the training, as the scores are
     assert {**served.card, "scores": {}, "training": {}} == {**resumed.card, "scores": {}, "training": {}}
+    assert resumed.temperature == 1
     assert checkpoint.read_card(trained / "checkpoints/best.ckpt") == resumed.card
 
 
@@ -137,8 +139,8 @@ CASES: dict[str, tuple[Callable[[Path], Any], str]] = {
         "damaged or cut",
     ),
     "newer": (
-        spoiled(lambda tensors, metadata: metadata.update(fer_lightning="2")),
-        "format 2, .* update fer_lightning",
+        spoiled(lambda tensors, metadata: metadata.update(fer_lightning="3")),
+        "format 3, .* reads up to 2; update fer_lightning",
     ),
     "no version": (spoiled(lambda tensors, metadata: metadata.update(fer_lightning="new")), "names no version"),
 }
@@ -162,6 +164,72 @@ def test_weights_of_another_network_do_not_fit(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "b.safetensors", build_network("plain_cnn"), fakes.card("resnet"))
     with pytest.raises(UserError, match=r"its weights do not fit its card \(network resnet: choose from improved_cnn"):
         checkpoint.load(tmp_path / "b.safetensors")
+
+
+# The temperature
+
+
+def calibrated_card(temperature: Any = 2.5, **more: Any) -> dict[str, Any]:
+    return {**fakes.card(), "calibration": {"temperature": temperature, "fitted_on": "PublicTest", **more}}
+
+
+@torch.inference_mode()
+def test_a_temperature_divides_the_logits_and_the_weights_stay_as_they_were(file: Path) -> None:
+    raw = checkpoint.load(file)
+    assert (raw.temperature, raw.calibrated) == (1, raw.network)
+    checkpoint.save(file, raw.network, calibrated_card())
+    loaded = checkpoint.load(file)
+    assert loaded.temperature == 2.5
+    torch.testing.assert_close(loaded.calibrated(FACES), raw.network(FACES) / 2.5)
+    assert torch.equal(loaded.network(FACES), raw.network(FACES))
+    checkpoint.save(file, loaded.network, loaded.card)
+    assert checkpoint.load(file).card == loaded.card
+    for mine, theirs in zip(loaded.network.state_dict().values(), raw.network.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_file_of_the_first_format_is_read_and_has_no_temperature(file: Path) -> None:
+    rewritten(file, lambda tensors, metadata: metadata.update(fer_lightning="1"))
+    loaded = checkpoint.load(file)
+    assert loaded.temperature == 1
+    checkpoint.save(file, loaded.network, {**loaded.card, "format": 1})
+    with safe_open(file, "pt") as read:
+        assert read.metadata()["fer_lightning"] == "2"
+    assert checkpoint.read_card(file)["format"] == 2
+
+
+NO_TEMPERATURES = (0, -1.3, float("nan"), float("inf"), 1e-9, 1e9, 10**400, "1.3", True, None, [1.3])
+
+
+@pytest.mark.parametrize("temperature", NO_TEMPERATURES, ids=lambda value: str(value)[:9])
+@pytest.mark.parametrize("ending", ["ckpt", "safetensors"])
+def test_what_is_no_temperature_is_told_in_one_line(temperature: Any, ending: str, tmp_path: Path) -> None:
+    path, card = tmp_path / f"best.{ending}", calibrated_card(temperature)
+    if ending == "ckpt":
+        torch.save(card_and(card=card), path)
+    else:
+        checkpoint.save(path, build_network("improved_cnn"), card)
+    for read in (checkpoint.load, checkpoint.read_card):
+        with pytest.raises(UserError) as refused:
+            read(path)
+        assert str(refused.value).startswith(f"{path}: its card holds no temperature from 0.01 to 100; give a ")
+        assert "\n" not in str(refused.value)
+
+
+def test_a_temperature_of_unknown_rows_and_half_told_scores_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    half_told = {"uncalibrated": {"ece": 0.1}, "temperature": 2.5}
+    cases: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "its card holds no temperature from": lambda card: card["calibration"].pop("fitted_on"),
+        "its card holds no temperature": lambda card: card.update(calibration=1.3),
+        "its card is damaged": lambda card: card["scores"]["PublicTest"].update(half_told),
+    }
+    for message, spoil in cases.items():
+        card = calibrated_card()
+        spoil(card)
+        checkpoint.save(path, build_network("improved_cnn"), card)
+        with pytest.raises(UserError, match=message):
+            checkpoint.load(path)
 
 
 class Attack:

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+from scipy.special import rel_entr
+from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall_fscore_support
+from torch.nn.functional import cross_entropy
 
 from fer_lightning import checkpoint
+from fer_lightning.calibration import fit_temperature
 from fer_lightning.cli import main
 from fer_lightning.data.datamodule import ExpressionDataModule
 from fer_lightning.expressions import FER2013_CLASSES
@@ -68,7 +71,8 @@ def test_the_trained_weights_are_scored_on_the_right_rows(run: Path, fer2013: Pa
     data = ExpressionDataModule(root=str(fer2013))
     loaded = checkpoint.load(run / "best.safetensors")
     with torch.inference_mode():
-        expected = loaded.network(to_tensor(data.faces.faces[data.split.test])).softmax(1).numpy()
+        logits = loaded.network(to_tensor(data.faces.faces[data.split.test]))
+    expected = (logits / loaded.card["calibration"]["temperature"]).softmax(1).numpy()
     found = np.array([[float(row[f"p_{name}"]) for name in data.classes] for row in rows])
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert [row["row"] for row in rows] == data.faces.row_ids[data.split.test].tolist()
@@ -89,7 +93,9 @@ def test_all_that_test_writes_can_be_opened(run: Path) -> None:
     assert "part,class,precision,recall,f1,support" in table
     assert "PrivateTest,accuracy," in table
     assert report["data"]["fingerprint"] == checkpoint.read_card(run / "best.safetensors")["data"]["fingerprint"]
-    assert {"ece", "nll", "confusion", "accuracy_interval", "macro_f1_interval"} <= set(report["scores"]["PrivateTest"])
+    wanted = {"ece", "nll", "brier", "uncalibrated", "confusion", "accuracy_interval", "macro_f1_interval"}
+    assert wanted <= set(report["scores"]["PrivateTest"])
+    assert report["temperatures"] == [report["scores"]["PrivateTest"]["temperature"]]
     assert report["data"]["leakage"]["test"] == {
         "rows": 49,
         "identical": 0,
@@ -112,16 +118,22 @@ def test_the_card_gets_its_test_scores_once_and_then_is_reproduced(
 
 def test_validate_repeats_the_score_that_chose_the_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scores = checkpoint.read_card(run / "best.safetensors")["scores"]["PublicTest"]
+    before = (run / "best.safetensors").read_bytes()
     assert main(["validate", "--ckpt_path", str(run / "best.safetensors")]) == 0
     said = capsys.readouterr().out
     assert "best.safetensors on PublicTest of fer2013" in said
     assert f"accuracy {scores['accuracy']:.2%}" in said
+    assert f"ECE {scores['uncalibrated']['ece']:.3f} -> {scores['ece']:.3f}, NLL " in said
+    assert "card:" not in said
+    assert (run / "best.safetensors").read_bytes() == before
     assert not (run / "test-fer2013").exists()
 
 
 def test_either_file_is_scored_alike(run: Path) -> None:
+    """But for the temperature, which is known only when the file to resume from has been written."""
     served = scored(run)["scores"]["PrivateTest"]
-    assert scored(run, file="checkpoints/best.ckpt")["scores"]["PrivateTest"] == served
+    del served["temperature"]
+    assert scored(run, file="checkpoints/best.ckpt")["scores"]["PrivateTest"] == served | served.pop("uncalibrated")
 
 
 def test_other_rows_are_scored_but_never_enter_the_card(
@@ -238,6 +250,11 @@ def test_a_part_of_the_rows_never_enters_the_card(tmp_path: Path, capsys: pytest
     assert checkpoint.read_card(file) == before
     assert main(["test", "--ckpt_path", str(file), "--trainer.limit_test_batches", "0"]) == 2
     assert "leave --trainer.limit_test_batches out" in capsys.readouterr().err
+    changed(file, without_calibration)
+    before = checkpoint.read_card(file)
+    assert validated(file, "--trainer.limit_val_batches", "1") == 0
+    assert "card:" not in capsys.readouterr().out
+    assert checkpoint.read_card(file) == before
 
 
 def test_last_is_no_checkpoint_to_score(capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,6 +265,144 @@ def test_last_is_no_checkpoint_to_score(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize("words", [["--trainer.default_root_dir", "{}"], ["--trainer.default_root_dir={}"]])
 def test_runs_kept_elsewhere_are_found(words: list[str], run: Path) -> None:
     assert main(["validate", *(word.format(run.parents[1]) for word in words)]) == 0
+
+
+# The temperature
+
+
+def changed(file: Path, change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """Change a checkpoint's card and save it again; return it as it was."""
+    network, card = checkpoint.load(file)
+    before: dict[str, Any] = json.loads(json.dumps(card))
+    change(card)
+    checkpoint.save(file, network, card)
+    return before
+
+
+def without_calibration(card: dict[str, Any]) -> None:
+    """Make a card what it was before there were temperatures."""
+    card.pop("calibration", None)
+    for found in card["scores"].values():
+        found |= found.pop("uncalibrated", {})
+        del found["brier"]
+        found.pop("temperature", None)
+
+
+def validated(file: Path, *words: str) -> int:
+    return main(["validate", "--ckpt_path", str(file), *words])
+
+
+def test_the_temperature_is_fitted_on_the_rows_that_chose(run: Path, fer2013: Path) -> None:
+    network, card = checkpoint.load(run / "best.safetensors")
+    data = ExpressionDataModule(root=str(fer2013))
+    rows = data.split.validation
+    raw = networks.answer(network, (data.faces.faces[rows] / 255).astype(np.float32))
+    labels = torch.from_numpy(data.faces.labels[rows])
+    grid = np.geomspace(0.2, 5, 2001)
+    unlikely = [float(cross_entropy(torch.from_numpy(np.log(raw) / t), labels)) for t in grid]
+    found = card["calibration"]
+    assert found["fitted_on"] == "PublicTest"
+    assert found["temperature"] == pytest.approx(grid[int(np.argmin(unlikely))], rel=5e-3)
+    scores = card["scores"]["PublicTest"]
+    assert scores["temperature"] == found["temperature"]
+    assert scores["nll"] == pytest.approx(min(unlikely), abs=1e-5)
+    assert scores["uncalibrated"]["nll"] == pytest.approx(log_loss(labels, raw, labels=range(7)), abs=1e-5)
+
+
+def test_validate_adds_the_temperature_that_fit_would_have_added(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best = run / "best.safetensors"
+    scored(run)
+    before = changed(best, without_calibration)
+    raw = {name: tensor.clone() for name, tensor in checkpoint.load(best).network.state_dict().items()}
+    capsys.readouterr()
+    assert validated(best) == 0
+    temperature = before["calibration"]["temperature"]
+    said = capsys.readouterr().out
+    assert said.count(f"card: temperature {temperature:.2f} added, fitted on PublicTest\n") == 1
+    assert f"after temperature {temperature:.2f}, n = 49" in said
+    loaded = checkpoint.load(best)
+    assert loaded.card["calibration"] == before["calibration"]
+    assert loaded.card["scores"]["PublicTest"] == before["scores"]["PublicTest"]
+    assert "temperature" not in loaded.card["scores"]["PrivateTest"]
+    assert all(torch.equal(tensor, raw[name]) for name, tensor in loaded.network.state_dict().items())
+    scored(run)
+    said = capsys.readouterr().out
+    assert "card: PrivateTest reproduced exactly" in said
+    assert "card: PrivateTest has its calibration figures now" in said
+    assert checkpoint.read_card(best) == before
+    scored(run)
+    assert "now" not in capsys.readouterr().out
+
+
+def test_a_card_without_temperature_gets_none_from_other_rows_or_views(
+    run: Path, second: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best, resumed = run / "best.safetensors", run / "checkpoints" / "best.ckpt"
+    changed(best, without_calibration)
+    before = {file: file.read_bytes() for file in (best, resumed, second)}
+    fakes.write_fer2013(tmp_path / "other", 140, seed=3)
+    assert validated(best, "--data.root", str(tmp_path / "other")) == 0
+    assert validated(best, "--tta", "flip") == 0
+    assert validated(best, "--data.split", "random") == 0
+    assert validated(best, "--ckpt_path", str(second)) == 0
+    assert validated(resumed) == 0
+    said = capsys.readouterr().out
+    assert "card:" not in said
+    assert "->" not in said
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_a_temperature_is_not_fitted_where_the_score_does_not_come_out_again(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = run / "best.safetensors"
+    changed(best, without_calibration)
+    accuracy = changed(best, lambda card: card["scores"]["PublicTest"].update(accuracy=0.123456))["scores"]
+    before = best.read_bytes()
+    assert validated(best) == 0
+    now = accuracy["PublicTest"]["accuracy"]
+    expected = f"card: PublicTest is 0.123456, here it is {now:.6f}, so no temperature is added"
+    assert expected in capsys.readouterr().out
+    assert best.read_bytes() == before
+
+
+def test_members_of_an_ensemble_have_their_own_temperatures(
+    run: Path, second: Path, tested: NDArray[np.float32], tmp_path: Path
+) -> None:
+    best = run / "best.safetensors"
+    for file, temperature in ((best, 3.0), (second, 0.5)):
+        entry = {"temperature": temperature, "fitted_on": "PublicTest"}
+        changed(file, lambda card, entry=entry: card.update(calibration=entry))  # type: ignore[misc]
+    report, found = joint(tmp_path, [best, second])
+    np.testing.assert_allclose(found, (alone(best, tested) + alone(second, tested)) / 2, atol=1e-5)
+    assert report["temperatures"] == [3.0, 0.5]
+    assert "uncalibrated" not in report["scores"]["PrivateTest"]
+    plain = [networks.answer(checkpoint.load(file).network, tested) for file in (best, second)]
+    assert np.abs(found - np.mean(plain, axis=0)).max() > 0.05
+
+
+def test_crowds_are_told_of_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """FER+: the temperature is that of the hard labels, and the divergence from the votes is told both times."""
+    fakes.write_fer2013(tmp_path / "data", 140)
+    fakes.write_ferplus(tmp_path / "data", 140)
+    words = ["--data.source", "ferplus", "--data.root", str(tmp_path / "data"), "--data.batch_size", "16"]
+    short = ["--data.augment", "none", "--trainer.max_epochs", "1", "--trainer.default_root_dir", str(tmp_path)]
+    assert main(["fit", *words, *short]) == 0
+    best = tmp_path / "ferplus-improved_cnn" / "version_0" / "best.safetensors"
+    network, card = checkpoint.load(best)
+    found = card["scores"]["PublicTest"]
+    data = ExpressionDataModule(source="ferplus", root=str(tmp_path / "data"))
+    rows = data.split.validation
+    assert data.faces.votes is not None
+    votes = data.faces.votes[rows].astype(np.float64)
+    faces = (data.faces.faces[rows] / 255).astype(np.float32)
+    raw = networks.answer(network, faces)
+    for probabilities, told in ((raw, found["uncalibrated"]), (alone(best, faces), found)):
+        expected = rel_entr(votes, probabilities).sum(1).mean()
+        assert told["kl_to_votes"] == pytest.approx(expected, abs=1e-4)
+    assert fit_temperature(raw, data.faces.labels[rows]) == pytest.approx(card["calibration"]["temperature"], rel=1e-2)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"KL to the votes {found['uncalibrated']['kl_to_votes']:.3f} -> {found['kl_to_votes']:.3f} after" in said
 
 
 # Several checkpoints, and several views of a face
@@ -272,7 +427,10 @@ def left_by(folder: Path) -> tuple[dict[str, Any], NDArray[np.float64]]:
 
 
 def alone(file: Path, faces: NDArray[np.float32]) -> NDArray[np.float64]:
-    return networks.answer(checkpoint.load(file).network, faces)
+    """Return the softmax of a checkpoint's logits, divided by the temperature in its card."""
+    network, card = checkpoint.load(file)
+    powers = networks.answer(network, faces) ** (1 / card.get("calibration", {"temperature": 1})["temperature"])
+    return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ ONLY_IN: dict[str, set[str]] = {
     "facenet_pytorch": {"faces"},
     "lightning": {"task", "callbacks", "assembly", "training", "evaluation", "data.datamodule"},
     "torchmetrics": {"metrics"},
+    "torchvision": {"models.standard"},
     "sklearn": {"data.folds"},
     "scipy": {"data.duplicates", "calibration", "report.statistics"},
     "matplotlib": {"timeline", "report.figures"},
@@ -89,7 +90,7 @@ def test_a_library_has_its_one_door(library: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(module for module in MODULES if module.startswith("models.")))
 def test_models_import_torch_alone(module: str) -> None:
-    assert libraries(module) <= {"torch"}
+    assert libraries(module) <= {"torch", "torchvision"}
     assert rooms(module) <= {"models", "errors"} | {name for name in MODULES if name.startswith("models.")}
 
 
@@ -117,7 +118,7 @@ def test_nothing_imports_what_lies_above_it(module: str) -> None:
     "module",
     [
         *("expressions", "errors", "options", "predict_options", "crossval_options", "report.options", "command_line"),
-        *("records", "whole_files", "cells", "report.paper", "report.document", "cli", "__init__"),
+        *("presets", "records", "whole_files", "cells", "report.paper", "report.document", "cli", "__init__"),
     ],
 )
 def test_the_door_is_light(module: str) -> None:

@@ -231,6 +231,47 @@ def test_no_name_and_none_of_many_take_the_default(pair: tuple[Path, Path], monk
     assert default.model == Recognizer.from_checkpoint([]).model == checkpoint.identity(pair[1])
 
 
+def calibrated(card: dict[str, Any], temperature: float) -> dict[str, Any]:
+    """Return the card with another temperature."""
+    return {**card, "calibration": {"temperature": temperature, "fitted_on": "PublicTest"}}
+
+
+@pytest.fixture(scope="module")
+def tempered(pair: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same networks, with temperatures of 3 and 0.5."""
+    folder = tmp_path_factory.mktemp("tempered")
+    for path, temperature in zip(pair, (3.0, 0.5), strict=True):
+        network, card = checkpoint.load(path)
+        checkpoint.save(folder / path.name, network, calibrated(card, temperature))
+    return folder / pair[0].name, folder / pair[1].name
+
+
+def at(path: Path, faces: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """Return softmax(logits / temperature) of a checkpoint's network."""
+    with torch.inference_mode():
+        logits = checkpoint.load(path).network(torch.from_numpy(faces.copy())[:, None])
+    return np.asarray((logits.double() / temperature).softmax(1).numpy())
+
+
+def test_probabilities_are_those_of_the_divided_logits(tempered: tuple[Path, Path]) -> None:
+    for path, temperature in zip(tempered, (3.0, 0.5), strict=True):
+        recognizer = Recognizer.from_checkpoint(path)
+        expected = at(path, IN_UNITS, temperature)
+        np.testing.assert_allclose(recognizer.classify(CROPS), expected, atol=1e-5)
+        found = np.array([face.probabilities for face in recognizer.recognize_crops(CROPS)])
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert np.abs(at(path, IN_UNITS, 1) - expected).max() > 0.05
+
+
+def test_each_member_of_an_ensemble_has_its_own_temperature(tempered: tuple[Path, Path]) -> None:
+    views = {"none": [IN_UNITS], "flip": [IN_UNITS, IN_UNITS[:, :, ::-1]]}
+    for tta, seen in views.items():
+        expected = np.mean([at(path, v, t) for path, t in zip(tempered, (3, 0.5), strict=True) for v in seen], axis=0)
+        both = Recognizer.from_checkpoint(tempered, tta=tta)  # type: ignore[arg-type]
+        np.testing.assert_allclose(both.classify(CROPS), expected, atol=1e-5)
+        assert both.card == checkpoint.read_card(tempered[0])
+
+
 def refused(names: list[Path], tta: Views = "none") -> str:
     with pytest.raises(UserError) as told:
         Recognizer.from_checkpoint(names, tta=tta)
@@ -265,6 +306,8 @@ def test_training_recognizer_and_predict_agree_on_a_face(trained: Path, fer2013:
     run = tmp_path / "runs" / "fer2013-improved_cnn" / "version_0"
     shutil.copytree(trained, run)
     best = run / "best.safetensors"
+    network, card = checkpoint.load(best)
+    checkpoint.save(best, network, calibrated(card, 2.5))
     assert main(["test", "--ckpt_path", str(best)]) == 0
     with (run / "test-fer2013" / "predictions.csv").open(newline="") as file:
         tested = list(csv.DictReader(file))
@@ -273,6 +316,10 @@ def test_training_recognizer_and_predict_agree_on_a_face(trained: Path, fer2013:
     recognizer = Recognizer.from_checkpoint(best)
     expected = probabilities(tested, recognizer.classes)
     assert np.ptp(expected, axis=0).max() > 0.1  # the faces differ, so agreement means something
+    with torch.inference_mode():
+        logits = network(to_tensor(faces))
+    np.testing.assert_allclose((logits / 2.5).softmax(1), expected, atol=1e-5)
+    assert np.abs(logits.softmax(1).numpy() - expected).max() > 0.05
     np.testing.assert_allclose(recognizer.classify(list(faces)), expected, atol=1e-5)
     for number, face in enumerate(faces):
         fakes.save(face, tmp_path / "faces" / f"{number:03d}.png")
@@ -285,6 +332,8 @@ def test_training_recognizer_and_predict_agree_on_a_face(trained: Path, fer2013:
 
 def test_test_and_predict_agree_on_several_checkpoints_and_views(trained: Path, fer2013: Path, tmp_path: Path) -> None:
     files = [trained / "best.safetensors", networks.write(tmp_path / "other.safetensors", 4)]
+    network, card = checkpoint.load(files[1])
+    checkpoint.save(files[1], network, calibrated(card, 0.6))
     words = [word for file in files for word in ("--ckpt_path", str(file))]
     assert main(["test", *words, "--tta", "ten_crop", "--trainer.default_root_dir", str(tmp_path)]) == 0
     (table,) = tmp_path.glob("best+other@*/test-fer2013-ten_crop/predictions.csv")

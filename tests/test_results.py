@@ -13,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from fer_lightning import results
+from fer_lightning.calibration import score_calibrated
 from fer_lightning.errors import UserError
 from fer_lightning.report.figures import confusion
 from fer_lightning.results import show_scores, write_report
@@ -63,7 +64,23 @@ def test_the_csv_files_are_read_back(tmp_path: Path) -> None:
     assert ["PrivateTest", "happy", *(str(happy[kind]) for kind in ("precision", "recall", "f1", "support"))] in rows
     low, high = found()["accuracy_interval"]
     assert ["PrivateTest", "accuracy", str(found()["accuracy"]), str(low), str(high), "90"] in rows
-    assert ["twin-free", "ece", str(found(60)["ece"]), "", "", "60"] in rows
+    for name in ("ece", "nll", "brier"):
+        assert ["twin-free", name, str(found(60)[name]), "", "", "60"] in rows
+    assert not [row for row in rows if "temperature" in row or "uncalibrated" in row[1]]
+
+
+def test_the_csv_tells_of_calibration(tmp_path: Path) -> None:
+    labels = np.arange(90) % 3
+    raw = np.eye(3)[(labels + (np.arange(90) % 5 == 0)) % 3] * 0.7 + 0.1
+    scored = score_calibrated(raw, labels, NAMES, 0.6, np.eye(3)[labels])
+    write_report(tmp_path, {**report(), "scores": {"PrivateTest": scored}}, ROWS)
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        rows = [row for row in csv.reader(file) if row[0] == "PrivateTest"]
+    assert ["PrivateTest", "temperature", "0.6", "", "", "90"] in rows
+    for name in ("ece", "nll", "brier", "kl_to_votes"):
+        assert ["PrivateTest", name, str(scored[name]), "", "", "90"] in rows
+        assert ["PrivateTest", f"uncalibrated {name}", str(scored["uncalibrated"][name]), "", "", "90"] in rows
+    assert json.loads((tmp_path / "report.json").read_text())["scores"]["PrivateTest"] == scored
 
 
 def test_a_second_test_replaces_the_first(tmp_path: Path) -> None:

@@ -7,10 +7,18 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+)
+from torch.nn.functional import kl_div
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from fer_lightning.scores import calibration_error, score
+from fer_lightning.scores import brier, calibration_error, score
 
 NAMES = ("angry", "fear", "happy", "sad")
 
@@ -95,3 +103,33 @@ def test_one_certain_row_has_finite_scores() -> None:
     found = score(np.array([[0.0, 1.0]]), np.array([0]), ("a", "b"))
     assert (found["n"], found["accuracy"], found["accuracy_interval"]) == (1, 0.0, [0.0, 0.0])
     assert found["nll"] == pytest.approx(-np.log(1e-12))
+
+
+def test_brier_by_hand() -> None:
+    """The first row is 0.2, 0.1 and 0.1 off; the second is wholly wrong."""
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.0, 1.0, 0.0]])
+    assert brier(probabilities, np.array([0, 2])) == pytest.approx((0.04 + 0.01 + 0.01 + 2) / 2)
+    assert score(probabilities, np.array([0, 2]), NAMES[:3])["brier"] == brier(probabilities, np.array([0, 2]))
+
+
+def test_brier_is_the_sum_of_scikit_learns_over_the_classes() -> None:
+    probabilities, labels = predictions()
+    each = [brier_score_loss(labels == k, probabilities[:, k]) for k in range(4)]
+    assert score(probabilities, labels, NAMES)["brier"] == pytest.approx(sum(each), abs=1e-6)
+
+
+def test_divergence_from_the_votes_equals_torchs() -> None:
+    probabilities, labels = predictions()
+    votes = np.full((300, 4), 0.1)
+    votes[np.arange(300), labels] = 0.9
+    votes[np.arange(300), (labels + 1) % 4] = 0.0
+    votes /= votes.sum(1, keepdims=True)
+    theirs = kl_div(torch.from_numpy(probabilities).double().log(), torch.from_numpy(votes), reduction="batchmean")
+    assert "kl_to_votes" not in score(probabilities, labels, NAMES)
+    assert score(probabilities, labels, NAMES, votes)["kl_to_votes"] == pytest.approx(float(theirs), abs=1e-9)
+    assert score(votes, labels, NAMES, votes)["kl_to_votes"] == pytest.approx(0, abs=1e-12)
+
+
+def test_divergence_by_hand_and_finite_where_a_voted_class_is_impossible() -> None:
+    found = score(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0, 0]), ("a", "b"), np.array([[1.0, 0], [0.5, 0.5]]))
+    assert found["kl_to_votes"] == pytest.approx((np.log(2) + 0.5 * np.log(0.5) + 0.5 * np.log(0.5 / 1e-12)) / 2)

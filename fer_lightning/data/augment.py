@@ -13,6 +13,14 @@ from numpy.typing import NDArray
 
 AugmentName = Literal["none", "light", "strong"]
 
+# The numbers of the presets; augment_batch.py draws by the same. Words alone are probabilities.
+MIRROR = 0.5
+SHIFT = 4  # pixels
+MOVE, DEGREES, SCALE, TRANSLATE = 0.9, (-15.0, 15.0), (0.85, 1.15), (-0.1, 0.1)
+LIGHT, CONTRAST, BRIGHTNESS = 0.5, (-0.3, 0.3), (-0.2, 0.2)
+PHOTO, SIGMA, QUALITY, COARSEN = 0.3, (0.3, 1.2), (40, 95), (0.5, 0.9)
+ERASE, AREA, RATIO = 0.4, (0.02, 0.15), (0.3, 3.3)
+
 
 class Augment:
     """Draws a new version of each face of a batch; the same seed gives the same faces."""
@@ -50,18 +58,18 @@ def _pipeline(preset: Literal["light", "strong"]) -> Any:
     cv2.setNumThreads(0)
     edge = {"border_mode": cv2.BORDER_REPLICATE}
     if preset == "light":
-        return A.Compose([A.HorizontalFlip(p=0.5), A.Pad(4, **edge), A.RandomCrop(48, 48)])
+        return A.Compose([A.HorizontalFlip(p=MIRROR), A.Pad(SHIFT, **edge), A.RandomCrop(48, 48)])
     photo = [  # what a camera, a web page and a small face in a large picture do to it
-        A.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.2)),
-        A.ImageCompression(quality_range=(40, 95)),
-        A.Downscale(scale_range=(0.5, 0.9)),
+        A.GaussianBlur(blur_limit=0, sigma_limit=SIGMA),
+        A.ImageCompression(quality_range=QUALITY),
+        A.Downscale(scale_range=COARSEN),
     ]
     return A.Compose(
         [
-            A.HorizontalFlip(p=0.5),
-            A.Affine(rotate=(-15, 15), scale=(0.85, 1.15), translate_percent=(-0.1, 0.1), p=0.9, **edge),
-            A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.3, p=0.5),
-            A.OneOf(photo, p=0.3),
-            A.Erasing(scale=(0.02, 0.15), fill="random_uniform", p=0.4),
+            A.HorizontalFlip(p=MIRROR),
+            A.Affine(rotate=DEGREES, scale=SCALE, translate_percent=TRANSLATE, p=MOVE, **edge),
+            A.RandomBrightnessContrast(brightness_limit=BRIGHTNESS, contrast_limit=CONTRAST, p=LIGHT),
+            A.OneOf(photo, p=PHOTO),
+            A.Erasing(scale=AREA, ratio=RATIO, fill="random_uniform", p=ERASE),
         ]
     )

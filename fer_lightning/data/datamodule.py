@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from fer_lightning.data.augment import Augment, AugmentName
-from fer_lightning.data.faceset import FaceSet, OnBadRow, ReadOptions, Role
+from fer_lightning.data.augment_batch import BatchAugment, SeededBatches
+from fer_lightning.data.faceset import CROWD_HINT, FaceSet, OnBadRow, ReadOptions, Role
 from fer_lightning.data.folds import Protocol, Split, make_split
 from fer_lightning.data.leakage import leakage, twin_free
 from fer_lightning.data.loader import Batch, BatchSampler, FaceBatches
@@ -31,7 +32,10 @@ class ExpressionDataModule(pl.LightningDataModule):
         fold: int = 0,
         split_seed: int = 0,
         drop_leaks: bool = False,
+        clean: bool = False,
+        crowd: float = 0.0,
         augment: AugmentName = "light",
+        augment_on: Literal["auto", "cpu", "accelerator"] = "auto",
         batch_size: int = 128,
         num_workers: int = 1,
         seed: int = 42,
@@ -51,7 +55,13 @@ class ExpressionDataModule(pl.LightningDataModule):
             fold: Which fold is scored, from 0.
             split_seed: Seed of the folds.
             drop_leaks: Leave out training rows whose picture also stands in the validation or test rows.
+            clean: Leave out training rows that repeat an earlier one's picture, and those on which FER+'s crowd, where
+                its file lies beside FER2013, saw no face.
+            crowd: FER2013 with FER+'s file beside it, share of the crowd's votes in what the network learns, 0..1;
+                the rest is FER2013's own label.
             augment: Changes drawn for training faces; strong is meant for long trainings.
+            augment_on: Where they are drawn; auto draws on the accelerator where training has one that is not the
+                CPU, else on the CPU. The draws differ, their distribution does not.
             batch_size: Rows in a training batch of one process.
             num_workers: Processes that prepare training batches beside the network; 0 prepares them in between.
             seed: Seed of the order of the rows and of the augmentation.
@@ -63,12 +73,15 @@ class ExpressionDataModule(pl.LightningDataModule):
         super().__init__()
         if batch_size < 1 or num_workers < 0:
             raise UserError(f"--data.batch_size {batch_size} --data.num_workers {num_workers}: need at least 1 and 0")
+        if not 0 <= crowd <= 1:
+            raise UserError(f"--data.crowd {crowd}: need a share from 0 to 1")
         self.source: SourceName = source
         self.root = root
         self.protocol: Protocol = split
         self.folds, self.fold, self.split_seed = folds, fold, split_seed
-        self.drop_leaks = drop_leaks
+        self.drop_leaks, self.clean, self.crowd = drop_leaks, clean, crowd
         self.augment: AugmentName = augment
+        self.augment_on = augment_on
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.options = ReadOptions(on_bad_row, frames, first_as_neutral, ferplus_classes)
         self._first_epoch = 0
@@ -81,7 +94,8 @@ class ExpressionDataModule(pl.LightningDataModule):
     @cached_property
     def split(self) -> Split:
         """Which rows train, which choose, which are scored."""
-        return make_split(self.faces, self.protocol, self.folds, self.fold, self.split_seed, self.drop_leaks)
+        chosen = (self.protocol, self.folds, self.fold, self.split_seed, self.drop_leaks, self.clean)
+        return make_split(self.faces, *chosen)
 
     @property
     def classes(self) -> list[str]:
@@ -90,10 +104,22 @@ class ExpressionDataModule(pl.LightningDataModule):
 
     @cached_property
     def targets(self) -> NDArray[np.float32]:
-        """What the network learns, float32 ``[N, K]``: the crowd's shares where there are some, else one-hot labels."""
+        """What the network learns, float32 ``[N, K]``: the crowd's shares where there are some, else one-hot labels.
+
+        With ``crowd`` a mixture of both, but for rows on which the crowd did not agree: those keep their label.
+
+        Raises:
+            UserError: If a share of the crowd is asked for, and it is not known.
+        """
         if self.faces.votes is not None:
             return np.asarray(self.faces.votes)
-        return np.eye(len(self.classes), dtype=np.float32)[self.faces.labels]
+        targets = np.eye(len(self.classes), dtype=np.float32)[self.faces.labels]
+        if self.crowd:
+            if self.faces.crowd is None:
+                raise UserError(f"--data.crowd {self.crowd}: {self.faces.source} has no votes here; {CROWD_HINT}")
+            agreed = self.faces.crowd.sum(1) > 0
+            targets[agreed] += self.crowd * (self.faces.crowd[agreed] - targets[agreed])
+        return targets
 
     @property
     def class_shares(self) -> list[float]:
@@ -144,6 +170,23 @@ class ExpressionDataModule(pl.LightningDataModule):
         """Return the batches of the rows that are scored, as they are."""
         return self._loader("test")
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move a batch, and augment its faces there if it carries a seed, as training batches do that are still plain.
+
+        The seed is read before the move: to read it from a GPU would wait until the GPU has done all before it.
+        """
+        seed = batch.pop("seed", None)
+        batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        if seed is not None:
+            batch["faces"] = BatchAugment(self.augment)(batch["faces"], int(seed))
+        return batch
+
+    def _augments_there(self) -> bool:
+        """Return whether training faces are augmented where the network is, not by the loader."""
+        if self.augment_on == "auto":
+            return self.trainer is not None and self.trainer.strategy.root_device.type != "cpu"
+        return self.augment_on == "accelerator"
+
     def _loader(self, role: Role) -> DataLoader[Batch]:
         training = role == "train"
         rows = self.rows(role)
@@ -151,10 +194,12 @@ class ExpressionDataModule(pl.LightningDataModule):
         size = self.batch_size if training else 256
         sampler = BatchSampler(rows, size, shuffle=training, seed=self.seed, rank=rank, world=world)
         sampler.start_at(self._first_epoch)
-        augment = Augment(self.augment if training else "none")
-        workers = self.num_workers if training and self.augment != "none" else 0
+        later = training and self.augment != "none" and self._augments_there()
+        augment = Augment(self.augment if training and not later else "none")
+        workers = self.num_workers if augment.preset != "none" else 0
+        batches = SeededBatches if later else FaceBatches
         return DataLoader(
-            FaceBatches(self.faces.faces, self.faces.labels, self.targets, augment),
+            batches(self.faces.faces, self.faces.labels, self.targets, augment),
             sampler=sampler,
             batch_size=None,  # the sampler's keys are whole batches
             num_workers=workers,

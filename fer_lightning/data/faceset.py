@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fer_lightning.errors import UserError
 
+CROWD_HINT = "lay FER+'s fer2013new.csv beside fer2013.csv"
 Role = Literal["train", "validation", "test"]
 OnBadRow = Literal["error", "skip"]
 
@@ -25,6 +26,8 @@ class FaceSet:
         row_ids: Where the row came from, ``[N]`` strings, unique: a row number or a path below the root.
         fingerprint: SHA-256 (hex) over what was read; equal data give equal fingerprints wherever they lie.
         votes: Shares of the crowd's votes, float32 ``[N, K]``, rows sum to 1; None where the source has none.
+        crowd: FER2013 alone: shares of FER+'s votes for the seven classes, float32 ``[N, 7]``, zeros where its rule
+            drops a row; None where they are not known. They can be mixed into the targets; labels stay FER2013's.
         subjects: Index of the person on each picture, int64 ``[N]``; None where the source does not know.
         parts: Name of the official part of each row, ``[N]`` strings; None where there is no official split.
         roles: Which part plays which role in the official split, such as ``{"train": "Training"}``.
@@ -39,6 +42,7 @@ class FaceSet:
     row_ids: NDArray[np.str_]
     fingerprint: str
     votes: NDArray[np.float32] | None = None
+    crowd: NDArray[np.float32] | None = None
     subjects: NDArray[np.int64] | None = None
     parts: NDArray[np.str_] | None = None
     roles: Mapping[Role, str] = field(default_factory=dict)

@@ -59,7 +59,7 @@ def read_fer2013(root: Path, options: ReadOptions) -> FaceSet:
 
     Returns:
         Its rows in the order of the file, with the official split where the file has a ``Usage`` column, and with
-        ``not_face`` where FER+'s ``fer2013new.csv`` lies beside it.
+        ``not_face`` and ``crowd`` where FER+'s ``fer2013new.csv`` lies beside it.
 
     Raises:
         UserError: If there is no such file, or it cannot be read.
@@ -75,7 +75,7 @@ def read_fer2013(root: Path, options: ReadOptions) -> FaceSet:
     parts = entry.get("usage")
     rows = entry["rows"]
     beside = ferplus.find_ferplus(path)
-    not_face = ferplus.not_a_face(beside, rows, parts) if beside and parts is not None else None
+    crowd = ferplus.crowd(beside, rows, parts) if beside and parts is not None else None
     return FaceSet(
         source="fer2013",
         classes=FER2013_CLASSES,
@@ -85,8 +85,9 @@ def read_fer2013(root: Path, options: ReadOptions) -> FaceSet:
         fingerprint=str(entry["fingerprint"]),
         parts=np.asarray(parts) if parts is not None else None,
         roles=PARTS if parts is not None else {},
-        not_face=not_face,
-        remarks=tuple(str(remark) for remark in entry["remarks"]) + _beside(beside, not_face),
+        crowd=crowd.shares if crowd else None,
+        not_face=crowd.not_face if crowd else None,
+        remarks=tuple(str(remark) for remark in entry["remarks"]) + _beside(beside, crowd),
     )
 
 
@@ -109,8 +110,8 @@ def _make(path: Path, member: str | None, options: ReadOptions) -> dict[str, NDA
     return arrays
 
 
-def _beside(file: Path | None, not_face: NDArray[np.bool_] | None) -> tuple[str, ...]:
-    if file is None or not_face is None:
+def _beside(file: Path | None, crowd: ferplus.Crowd | None) -> tuple[str, ...]:
+    if file is None or crowd is None:
         return ()
-    return (f"{file.name} lies beside: {int(not_face.sum())} rows are known not to be faces; "
-            "its votes are learned with --data.source ferplus",)  # fmt: skip
+    return (f"{file.name} lies beside: {int(crowd.not_face.sum())} rows are known not to be faces; its votes are "
+            "learned with --data.source ferplus, or with --data.crowd beside the labels",)  # fmt: skip

@@ -59,12 +59,39 @@ def read_votes(file: Path) -> Votes:
     return Votes(np.array(counts, dtype=np.int64).reshape(-1, 10), np.array(usage, dtype=np.str_))
 
 
-def not_a_face(file: Path, rows: NDArray[np.int64], parts: NDArray[np.str_]) -> NDArray[np.bool_] | None:
-    """Return bool ``[N]``, True where at least five of ten people saw no face; None if the file is of other rows."""
+class Crowd(NamedTuple):
+    """What FER+'s people say of FER2013's rows: no face at all, bool ``[N]``, and shares, float32 ``[N, 7]``."""
+
+    not_face: NDArray[np.bool_]
+    shares: NDArray[np.float32]
+
+
+def crowd(file: Path, rows: NDArray[np.int64], parts: NDArray[np.str_]) -> Crowd | None:
+    """Return the crowd's word on FER2013's rows; None if the file is of other rows.
+
+    Args:
+        file: ``fer2013new.csv``.
+        rows: Row numbers in ``fer2013.csv``, int64 ``[N]``.
+        parts: Their official parts, ``[N]``.
+
+    Returns:
+        ``not_face`` where at least five of ten people saw none; ``shares`` of the seven classes by :func:`shares`,
+        zeros for the rows that it drops.
+    """
     votes = read_votes(file)
-    if rows.max() >= len(votes.usage) or not np.array_equal(votes.usage[rows], parts):
+    if not _same_rows(votes, rows, parts):
         return None
-    found: NDArray[np.bool_] = votes.counts[rows, 9] >= _NOT_A_FACE
+    counts = votes.counts[rows]
+    soft, keep = shares(counts, len(FER2013_CLASSES))
+    return Crowd(_saw_none(counts), np.where(keep[:, None], soft, 0).astype(np.float32))
+
+
+def _same_rows(votes: Votes, rows: NDArray[np.int64], parts: NDArray[np.str_]) -> bool:
+    return bool(rows.max() < len(votes.usage) and np.array_equal(votes.usage[rows], parts))
+
+
+def _saw_none(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = counts[:, 9] >= _NOT_A_FACE
     return found
 
 
@@ -139,7 +166,7 @@ def read_ferplus(root: Path, options: ReadOptions) -> FaceSet:
     base = read_fer2013(file.parent if root == file else root, options)
     votes = read_votes(file)
     rows = base.row_ids.astype(np.int64)
-    if base.parts is None or rows.max() >= len(votes.usage) or not np.array_equal(votes.usage[rows], base.parts):
+    if base.parts is None or not _same_rows(votes, rows, base.parts):
         raise UserError(
             f"{file}: {len(votes.usage):,} rows that are not those of FER2013 beside it; both must be whole"
         )
@@ -156,6 +183,6 @@ def read_ferplus(root: Path, options: ReadOptions) -> FaceSet:
         votes=soft[keep],
         parts=base.parts[keep],
         roles=PARTS,
-        not_face=votes.counts[rows, 9][keep] >= _NOT_A_FACE,
+        not_face=_saw_none(votes.counts[rows][keep]),
         remarks=(*(remark for remark in base.remarks if FILE not in remark), left_out),
     )

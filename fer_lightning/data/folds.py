@@ -1,6 +1,6 @@
 """Which rows train, which choose the checkpoint, and which are scored: the official split, or k folds."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -29,7 +29,7 @@ class Split:
         test: Rows that are reported.
         names: What the parts are called in tables and reports.
         protocol: How the split was made, in words.
-        before_drop: The training rows before leaks were dropped.
+        before_drop: The training rows before any were dropped.
         dropped: How many training rows were dropped, by reason.
     """
 
@@ -49,6 +49,7 @@ def make_split(
     fold: int = 0,
     seed: int = 0,
     drop_leaks: bool = False,
+    clean: bool = False,
 ) -> Split:
     """Split a set; the result depends on nothing but the arguments.
 
@@ -61,6 +62,7 @@ def make_split(
         fold: Which fold is scored.
         seed: Seed of the shuffling.
         drop_leaks: Leave out training rows whose picture also stands in the other parts.
+        clean: Leave out training rows that repeat the picture of an earlier one, and those known to show no face.
 
     Raises:
         UserError: If the set has no official split, or cannot be cut into so many folds.
@@ -70,7 +72,8 @@ def make_split(
     if protocol == "auto":
         protocol = "official" if faces.roles else "grouped"
     split = _official(faces, seed) if protocol == "official" else _folded(faces, protocol, folds, fold, seed)
-    return _without_leaks(faces, split) if drop_leaks else split
+    split = _without_leaks(faces, split) if drop_leaks else split
+    return _cleaned(faces, split) if clean else split
 
 
 def _official(faces: FaceSet, seed: int) -> Split:
@@ -151,10 +154,22 @@ def _without_leaks(faces: FaceSet, split: Split) -> Split:
     scored = np.concatenate([split.validation, split.test])
     identical = np.isin(clusters.identical[split.train], clusters.identical[scored])
     near = np.isin(clusters.near[split.train], clusters.near[scored])
-    dropped = {"identical": int(identical.sum()), "near-identical": int((near & ~identical).sum())}
-    kept = split.train[~near]
+    reasons = {"identical": identical, "near-identical": near & ~identical}
+    return _without(split, reasons, "leaks dropped", "--data.drop_leaks")
+
+
+def _cleaned(faces: FaceSet, split: Split) -> Split:
+    """Drop training rows that teach nothing new, or nothing about faces; of copies the first row stays."""
+    _, first = np.unique(find_duplicates(faces).identical[split.train], return_index=True)
+    repeated = ~np.isin(np.arange(len(split.train)), first)
+    not_face = np.zeros_like(repeated) if faces.not_face is None else faces.not_face[split.train]
+    return _without(split, {"repeated": repeated & ~not_face, "faceless": not_face}, "cleaned", "--data.clean")
+
+
+def _without(split: Split, reasons: dict[str, NDArray[np.bool_]], how: str, option: str) -> Split:
+    """Drop training rows for reasons that exclude each other, each bool ``[training rows]``."""
+    kept = split.train[~np.logical_or.reduce(list(reasons.values()))]
     if not len(kept):
-        raise UserError("--data.drop_leaks: no training row is left; choose other data or another split")
-    return Split(
-        kept, split.validation, split.test, split.names, f"{split.protocol}, leaks dropped", split.train, dropped
-    )
+        raise UserError(f"{option}: no training row is left; choose other data or another split")
+    dropped = {**split.dropped, **{why: int(rows.sum()) for why, rows in reasons.items()}}
+    return replace(split, train=kept, protocol=f"{split.protocol}, {how}", dropped=dropped)

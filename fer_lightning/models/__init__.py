@@ -1,4 +1,4 @@
-"""The networks: the paper's improved CNN in two widths, and the plain CNN that it is compared with."""
+"""The networks: the paper's improved CNN in two widths, the plain CNN that it is compared with, and teachers."""
 
 from typing import Any, Literal, get_args
 
@@ -7,13 +7,17 @@ from torch import nn
 from fer_lightning.errors import UserError
 from fer_lightning.models.improved_cnn import ImprovedCNN, ImprovedCNNWide
 from fer_lightning.models.plain_cnn import PlainCNN
+from fer_lightning.models.standard import VGG13, RegNetY, ResNet18
 
-NetworkName = Literal["improved_cnn", "improved_cnn_wide", "plain_cnn"]
+NetworkName = Literal["improved_cnn", "improved_cnn_wide", "plain_cnn", "resnet18", "vgg13", "regnet_y"]
 
 _CLASSES: dict[str, type[nn.Module]] = {
     "improved_cnn": ImprovedCNN,
     "improved_cnn_wide": ImprovedCNNWide,
     "plain_cnn": PlainCNN,
+    "resnet18": ResNet18,
+    "vgg13": VGG13,
+    "regnet_y": RegNetY,
 }
 
 

@@ -187,3 +187,43 @@ def test_real_ferplus_whole(real_data: Path) -> None:
     assert np.allclose(shares.sum(1), 1, atol=1e-6)
     assert np.array_equal(shares.argmax(1), data.faces.labels)
     assert shares[shares > 0].min() > 0.19  # two votes of ten at least
+
+
+def test_the_crowd_has_its_share_of_fer2013s_targets(tmp_path: Path) -> None:
+    """Known votes give known mixtures; a row on which the rule finds no agreement keeps its label."""
+    fakes.write_fer2013(tmp_path, 4)
+    header = (fakes.write_ferplus(tmp_path, 4)).read_text().splitlines()[0]
+    # neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, NF
+    votes = ["0,10,0,0,0,0,0,0,0,0", "5,0,0,5,0,0,0,0,0,0", "1,1,1,1,1,1,1,1,1,1", "0,0,0,0,0,0,0,0,0,10"]
+    usage = [line.rsplit(",", 1)[1] for line in (tmp_path / "fer2013.csv").read_text().splitlines()[1:]]
+    lines = [f"{part},fer{row:07}.png,{vote}" for row, (part, vote) in enumerate(zip(usage, votes, strict=True))]
+    (tmp_path / "fer2013new.csv").write_text("\n".join([header, *lines]) + "\n")
+    data = ExpressionDataModule(source="fer2013", root=str(tmp_path), crowd=0.3)
+    names, labels = data.classes, data.faces.labels
+    expected = np.eye(7)[labels]
+    for row, share in ((0, {"happy": 1.0}), (1, {"neutral": 0.5, "sad": 0.5})):
+        expected[row] *= 0.7
+        for name, part in share.items():
+            expected[row, names.index(name)] += 0.3 * part
+    np.testing.assert_allclose(data.targets, expected, atol=1e-6)
+    assert ExpressionDataModule(source="fer2013", root=str(tmp_path)).targets.max(1).tolist() == [1.0] * 4
+    assert data.faces.not_face is not None
+    assert data.faces.not_face.tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize(("crowd", "said"), [(0.3, "fer2013 has no votes here; lay FER.'s"), (1.5, "from 0 to 1")])
+def test_a_share_of_a_crowd_that_is_not_there_is_refused(tmp_path: Path, crowd: float, said: str) -> None:
+    fakes.write_fer2013(tmp_path)
+    with pytest.raises(UserError, match=said):
+        _ = ExpressionDataModule(source="fer2013", root=str(tmp_path), crowd=crowd).targets
+
+
+def test_real_crowd_agrees_with_ferplus(real_data: Path) -> None:
+    """The seven classes' shares beside FER2013 are those of the FER+ source."""
+    beside = ExpressionDataModule(source="fer2013", root=str(real_data / "fer2013")).faces
+    alone = ExpressionDataModule(source="ferplus", root=str(real_data / "fer2013"), ferplus_classes=7).faces
+    assert beside.crowd is not None
+    assert alone.votes is not None
+    known = np.flatnonzero(beside.crowd.sum(1) > 0)
+    assert beside.row_ids[known].tolist() == alone.row_ids.tolist()
+    np.testing.assert_array_equal(beside.crowd[known], alone.votes)

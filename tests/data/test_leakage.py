@@ -61,3 +61,27 @@ def test_rows_without_a_face_are_not_twin_free() -> None:
 def test_the_drawn_set_shares_neither_pictures_nor_persons() -> None:
     leaks = ExpressionDataModule().summary()["leakage"]
     assert [(part["identical"], part["shared_subjects"]) for part in leaks.values()] == [(0, 0)] * 3
+
+
+def test_clean_training_rows_are_distinct_faces() -> None:
+    pictures = fakes.scenes(13)
+    pictures[2], pictures[4] = pictures[0], pictures[1]  # two copies among the training rows
+    pictures[5] = pictures[9]  # a copy of a scored row, which drop_leaks is about
+    not_face = np.zeros(13, bool)
+    not_face[[1, 3, 10]] = True
+    faces = fakes.face_set([0, 1] * 6 + [0], pictures, parts=USAGE, roles=ROLES, not_face=not_face)
+    split = make_split(faces, clean=True)
+    assert split.train.tolist() == [0, 5]  # row 1, no face, was the first of two copies
+    assert split.dropped == {"repeated": 2, "faceless": 2}
+    assert split.protocol == "official, cleaned"
+    assert split.test.tolist() == [9, 10, 11, 12]
+    both = make_split(faces, drop_leaks=True, clean=True)
+    assert both.train.tolist() == [0]
+    assert both.dropped == {"identical": 1, "near-identical": 0, "repeated": 2, "faceless": 2}
+    assert sum(both.dropped.values()) == len(both.before_drop) - len(both.train)
+    assert twin_free(faces, both).tolist() == twin_free(faces, make_split(faces)).tolist()
+
+
+def test_cleaning_without_the_crowd_drops_copies_alone() -> None:
+    faces = fakes.face_set([0, 1] * 6 + [0], fakes.scenes(13), parts=USAGE, roles=ROLES)
+    assert make_split(faces, clean=True).dropped == {"repeated": 0, "faceless": 0}

@@ -1,7 +1,5 @@
 """The ensemble against averages made by hand: of networks, of mirror images, of crops."""
 
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
@@ -9,12 +7,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fer_lightning.models import NetworkName
-from fer_lightning.models.ensemble import Ensemble, Views
+from fer_lightning.models.ensemble import Calibrated, Ensemble, Views
 from tests import fakes
 from tests.networks import answer, decided
 
 FACES: NDArray[np.float32] = (fakes.scenes(9) / 255).astype(np.float32)
-NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
+NAMES: tuple[NetworkName, ...] = ("improved_cnn", "improved_cnn_wide", "plain_cnn")
 
 
 def joint(members: list[nn.Module], tta: Views = "none", faces: NDArray[np.float32] = FACES) -> NDArray[np.float64]:
@@ -88,3 +86,23 @@ def test_the_members_travel_with_the_ensemble() -> None:
     assert all(member.training for member in members)
     whole.eval()
     assert not any(module.training for member in members for module in member.modules())
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+def test_a_temperature_divides_the_logits(temperature: float) -> None:
+    member, faces = decided(3), torch.from_numpy(FACES)[:, None]
+    with torch.inference_mode():
+        found, logits = Calibrated(member, temperature).eval()(faces), member(faces)
+    np.testing.assert_allclose(found, logits / temperature, rtol=1e-5)
+
+
+def test_each_member_keeps_its_own_temperature() -> None:
+    """The mean is of calibrated probabilities: an ensemble has no temperature of its own."""
+    members, temperatures = [decided(0), decided(1, "plain_cnn")], [0.5, 3.0]
+    calibrated: list[nn.Module] = [Calibrated(*pair) for pair in zip(members, temperatures, strict=True)]
+    for tta, views in (("none", [FACES]), ("flip", [FACES, FACES[:, :, ::-1]])):
+        pairs = [(member, t, view) for member, t in zip(members, temperatures, strict=True) for view in views]
+        powers = [answer(member, view) ** (1 / t) for member, t, view in pairs]  # before they are made to sum to 1
+        expected = np.mean([power / power.sum(1, keepdims=True) for power in powers], axis=0)
+        np.testing.assert_allclose(joint(calibrated, tta), expected, atol=1e-5)  # type: ignore[arg-type]
+        assert np.abs(joint(members, tta) - expected).max() > 0.05  # type: ignore[arg-type]

@@ -1,5 +1,7 @@
 """The networks: their cost to the unit, their shapes, gradients, receptive field and options."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from fer_lightning.models import NetworkName, build_network
 from fer_lightning.models.cost import multiply_adds, parameters
 from fer_lightning.models.improved_cnn import ImprovedCNN, ImprovedCNNWide
 
-ALL: tuple[NetworkName, ...] = ("improved_cnn", "improved_cnn_wide", "plain_cnn")
+ALL: tuple[NetworkName, ...] = get_args(NetworkName)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,9 @@ ALL: tuple[NetworkName, ...] = ("improved_cnn", "improved_cnn_wide", "plain_cnn"
         ("improved_cnn", 185_431, 18_460_800),
         ("improved_cnn_wide", 1_337_527, 101_434_880),
         ("plain_cnn", 3_831_975, 89_142_528),
+        ("resnet18", 11_171_271, 1_247_038_976),
+        ("vgg13", 9_413_319, 510_938_624),
+        ("regnet_y", 10_319_077, 295_842_312),
     ],
 )
 def test_cost_to_the_unit(name: NetworkName, weights: int, macs: int) -> None:
