@@ -36,8 +36,8 @@ paper: setup
 	mkdir -p docs/results/figures && cp runs/paper/report/report.md runs/paper/report/scores.csv docs/results/
 	cp runs/paper/report/figures/*.svg docs/results/figures/
 
-# The finished cells without their weights: what `report` reads, so that anyone can compute its figures again, and what
-# `make paper` need not train again once they are unpacked: ls docs/results/cells/* | xargs -n1 tar -C runs/paper -xf
+# The finished cells without their weights: what `report` reads, so that anyone can compute its figures again. Unpacked
+# (ls docs/results/cells/* | xargs -n1 tar -C runs/paper -xf) crossval takes them for done; nothing can start from them.
 cells:
 	mkdir -p docs/results/cells
 	cd runs/paper && for cell in cells/*/cell.json; do \

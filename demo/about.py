@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from fer_lightning.card import LIMITS, leakage_lines
+from fer_lightning.card import LIMITS, calibration_line, leakage_lines
 
 KEPT_S = 600
 """Seconds after which uploads and results are deleted from the server."""
@@ -72,6 +72,7 @@ def _facts(card: dict[str, Any], model: str) -> str:
         *(("Leakage", line) for line in leakage_lines(data)),
         *(("Trained", f"{training['epochs']} epochs") for _ in range("epochs" in training)),
         ("Chosen by", training["chosen_by"]),
+        *(("Calibrated", calibration_line(card)) for _ in range("calibration" in card)),
         ("Command", training["command"]),
     ]
     rows = "".join(f"<div><dt>{name}</dt><dd>{escape(str(text))}</dd></div>" for name, text in facts)

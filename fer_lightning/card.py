@@ -132,6 +132,8 @@ def _facts(card: dict[str, Any]) -> list[tuple[str, str]]:
         ("rows", ", ".join(f"{name} {count:,}" for name, count in data["rows"].items())),
         *(("left out", line) for line in dropped_lines(data)),
         *(("leakage", line) for line in leakage_lines(data)),
+        *(("started from", one["checkpoint"]) for one in [training.get("init_from")] if one),
+        *(("taught by", one["checkpoint"]) for one in training.get("teachers", [])),
         ("chosen by", training["chosen_by"]),
         *(("calibration", calibration_line(card)) for _ in range("calibration" in card)),
         ("trained", _how_long(training)),

@@ -53,7 +53,8 @@ def calibrate_once(path: Path, card: checkpoint.Card, data: ExpressionDataModule
         else:
             calibrate(card, data, found)
             _save_card(path, card)
-            print(f"card: temperature {checkpoint.temperature_of(card):.2f} added, fitted on {part}")
+            told = f"card: temperature {checkpoint.temperature_of(card):.2f} added, fitted on {part}"
+            print(f"{told}; test brings its other figures along" if len(card["scores"]) > 1 else told)
     return checkpoint.temperature_of(card)
 
 

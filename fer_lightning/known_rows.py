@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fer_lightning.ancestry import ancestors, cannot_tell
 from fer_lightning.checkpoint import Card
 from fer_lightning.data.datamodule import ExpressionDataModule
+from fer_lightning.data.duplicates import find_duplicates
 from fer_lightning.data.folds import Split, make_split
 from fer_lightning.errors import UserError
 
@@ -68,6 +69,8 @@ def must_be_blind(source: dict[str, Any], data: ExpressionDataModule, summary: d
     Raises:
         UserError: If it knows some.
     """
+    scored = np.concatenate([data.rows("validation"), data.rows("test")])
+    near = find_duplicates(data.faces).near
     for split in trained_splits(source, data):
         choosing = np.isin(data.rows("validation"), split.train)  # rows that chose the checkpoint may choose again
         reported = np.isin(data.rows("test"), np.concatenate([split.train, split.validation]))
@@ -75,6 +78,11 @@ def must_be_blind(source: dict[str, Any], data: ExpressionDataModule, summary: d
             raise UserError(
                 f"{named}: was trained or chosen on {known:,} of the rows that are scored here; take a "
                 "checkpoint of other data, or of this very split"
+            )
+        if data.drop_leaks and (twins := int(np.isin(near[scored], near[split.train]).sum())):
+            raise UserError(
+                f"{named}: was trained on pictures of {twins:,} rows that are scored here, which --data.drop_leaks "
+                "leaves out; take a checkpoint that was trained with --data.drop_leaks"
             )
     if cannot_tell(source, named, summary):
         source["may_have_seen"] = True

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # torch stands behind it
 
 _PACKAGE = Path(__file__).resolve().parent
 _CLASSES = {"data": "ExpressionDataModule", "model": "ExpressionTask", "trainer": "Trainer"}
-_LISTS = {"--model.teacher"}
+_FILES = "--model.teacher"
 _LINKED = {"classes", "class_shares", "seed"}  # the command line takes them from the data and --seed_everything
 
 EPOCHS, EPOCHS_OF_DRAWINGS = 30, 12
@@ -128,23 +128,29 @@ def check(args: Sequence[str]) -> None:
 def spelled_out(args: Sequence[str]) -> list[str]:
     """Return the arguments as the parser wants them.
 
-    A switch that stands alone, such as ``--data.drop_leaks``, gets its ``true``; the files behind ``--model.teacher``
-    become one list.
+    A switch that stands alone, such as ``--data.drop_leaks``, gets its ``true``; the files behind every
+    ``--model.teacher`` become one list.
     """
     switches = {f"--{o.name}" for group in _CLASSES for o in options(group).values() if o.choices == ("true", "false")}
     words: list[str] = []
+    files: list[str] = []
     rest = deque(args)
     while rest:
         word = rest.popleft()
+        option, equals, value = word.partition("=")
+        if option == _FILES:
+            given = [value] if equals else []
+            while not equals and rest and not rest[0].startswith("--"):
+                given.append(rest.popleft())
+            if not given or given[0] == "null" or given[0].startswith("["):  # as the parser itself writes it
+                words += [option, *given]
+            else:
+                files += given
+            continue
         words.append(word)
         if word in switches and (not rest or rest[0].startswith("--")):
             words.append("true")
-        elif word in _LISTS and rest and not rest[0].startswith(("--", "[")):
-            values = []
-            while rest and not rest[0].startswith("--"):
-                values.append(rest.popleft())
-            words.append(json.dumps(values))
-    return words
+    return [*words, _FILES, json.dumps(files)] if files else words
 
 
 def help_text(verb: str) -> str:

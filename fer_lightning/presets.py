@@ -23,13 +23,14 @@ in the targets. docs/experiments.md logs what was measured of them.
 
 
 def expanded(words: Sequence[str]) -> list[str]:
-    """Return the words of a command line with ``--preset NAME`` written out in front of the others.
+    """Return the words of a command line with ``--preset NAME`` written out before the user's own options.
 
     Raises:
         UserError: If there is no such preset.
     """
     kept: list[str] = []
     chosen: dict[str, str] = {}
+    place = 0  # behind a config, which names every option
     rest = iter(words)
     for word in rest:
         option, equals, value = word.partition("=")
@@ -38,6 +39,10 @@ def expanded(words: Sequence[str]) -> list[str]:
             if name not in PRESETS:
                 raise UserError(f"--preset {name}: choose from {', '.join(PRESETS)}")
             chosen = PRESETS[name]
-        else:
-            kept.append(word)
-    return [word for name, value in chosen.items() for word in (f"--{name}", value)] + kept
+            continue
+        kept.append(word)
+        if option == "--config":
+            kept += [] if equals else [next(rest, "")]
+            place = len(kept)
+    written = [word for name, value in chosen.items() for word in (f"--{name}", value)]
+    return kept[:place] + written + kept[place:]

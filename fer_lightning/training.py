@@ -46,6 +46,7 @@ def fit(args: Sequence[str], resume: str | None) -> int:
     cli = Assembly(args, fitting=True, resume=resume)
     try:
         cli.model.card = _card(cli, args)
+        _ = cli.datamodule.targets  # complains of what is not there before anything is trained
         if given := cli.config["init_from"]:
             _start_from(cli, checkpoint.find(given))
         if names := cli.config["model"]["teacher"]:
@@ -135,7 +136,11 @@ def _learn_from(cli: Assembly, paths: Sequence[Path]) -> None:
                 f"{named}: answers with the classes {', '.join(theirs)}, but the data have {', '.join(task.classes)}; "
                 "take a teacher that was trained on these data"
             )
+        if loaded.card["preprocessing"] != PREPROCESSING:
+            raise UserError(f"{named}: sees faces otherwise ({loaded.card['preprocessing']}); take another")
         taught_by.append(origin(path, loaded.card))
+        if taught_by[-1]["checkpoint"] in [one["checkpoint"] for one in taught_by[:-1]]:
+            raise UserError(f"{named}: is given twice; each teacher counts once")
         must_be_blind(taught_by[-1], cli.datamodule, task.card["data"], named)
         networks.append(loaded.network)
     task.learn_from(networks)
@@ -195,6 +200,7 @@ def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> 
         ("--init_from", _drawn_on(before, "init_from"), _drawn_on(now, "init_from")),
         ("--model.teacher", _drawn_on(before, "teachers"), _drawn_on(now, "teachers")),
         ("data", before["data"]["fingerprint"][:12], now["data"]["fingerprint"][:12]),
+        ("rows", before["data"]["rows"], now["data"]["rows"]),  # FER+'s file beside has a say in --data.clean
     ]
     for group in ("model", "data"):
         old, new = before["training"]["config"][group], now["training"]["config"][group]

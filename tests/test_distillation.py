@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from fer_lightning import checkpoint
+from fer_lightning.card import markdown
 from fer_lightning.cli import main
 from fer_lightning.distillation import Teachers, distillation_loss
 from fer_lightning.errors import UserError
 from fer_lightning.expressions import FER2013_CLASSES
 from fer_lightning.task import ExpressionTask
-from tests import networks
+from tests import fakes, networks
 
 Said = pytest.CaptureFixture[str]
 
@@ -111,7 +112,9 @@ def test_several_teachers_stand_in_the_card_and_are_named(
     identities = [checkpoint.identity(file) for file in teachers]
     assert all(f"teacher: {identity}\n" in said for identity in identities)
     file = best(tmp_path / "runs")
-    assert [one["checkpoint"] for one in checkpoint.read_card(file)["training"]["teachers"]] == identities
+    card = checkpoint.read_card(file)
+    assert [one["checkpoint"] for one in card["training"]["teachers"]] == identities
+    assert all(f"- **taught by**: {identity}\n" in markdown(card, "student") for identity in identities)
     for gone in teachers:
         gone.unlink()
     assert main(["test", "--ckpt_path", str(file)]) == 0  # scoring needs no teacher
@@ -144,6 +147,32 @@ def test_what_was_trained_on_scored_rows_is_no_teacher(fer2013: Path, tmp_path: 
     capsys.readouterr()
     assert fit(fer2013, tmp_path / "third", *folds, "--data.fold", "1", "--init_from", student) == 2
     assert "was trained or chosen on" in capsys.readouterr().err
+
+
+def test_a_teacher_that_knows_twins_is_none_for_a_student_that_may_not(tmp_path: Path, capsys: Said) -> None:
+    """Rows are not all: a picture that stands in Training and in PrivateTest is known to who trained on the one."""
+    file = fakes.write_fer2013(tmp_path / "data", 140)
+    header, *lines = file.read_text().splitlines()
+    scored = next(line for line in lines if line.endswith("PrivateTest")).split(",")
+    place = next(place for place, line in enumerate(lines) if line.endswith("Training"))
+    label = lines[place].split(",")[0]
+    lines[place] = ",".join([label, scored[1], "Training"])
+    file.write_text("\n".join([header, *lines]) + "\n")
+    assert fit(file.parent, tmp_path / "leaky") == 0
+    leaky = best(tmp_path / "leaky")
+    for option in ("--model.teacher", "--init_from"):
+        capsys.readouterr()
+        assert fit(file.parent, tmp_path / "student", "--data.drop_leaks", option, leaky) == 2
+        assert f"{option} {leaky}: was trained on pictures of 1 rows that are scored here" in capsys.readouterr().err
+    assert fit(file.parent, tmp_path / "student", "--model.teacher", leaky) == 0
+    assert fit(file.parent, tmp_path / "clean", "--data.drop_leaks") == 0
+    clean = best(tmp_path / "clean")
+    assert fit(file.parent, tmp_path / "taught", "--data.drop_leaks", "--model.teacher", clean) == 0
+
+
+def test_the_same_teacher_twice_is_refused(fer2013: Path, teachers: list[Path], tmp_path: Path, capsys: Said) -> None:
+    assert fit(fer2013, tmp_path / "runs", "--model.teacher", teachers[0], teachers[0]) == 2
+    assert "is given twice" in capsys.readouterr().err
 
 
 def test_a_teacher_of_other_classes_is_refused(fer2013: Path, tmp_path: Path, capsys: Said) -> None:

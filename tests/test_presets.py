@@ -1,6 +1,7 @@
 """Presets: what they stand for, and that the user's own options win."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,15 @@ def test_options_given_besides_win(given: list[str], capsys: Said) -> None:
         assert f"{line}\n" in said
 
 
+def test_a_preset_wins_over_a_config_that_stands_before_it(tmp_path: Path, capsys: Said) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(resolved(capsys, "--data.folds", "3", "--trainer.max_epochs", "2"))
+    for words in (["--preset", "strong", "--config", str(config)], [f"--config={config}", "--preset", "strong"]):
+        said = resolved(capsys, *words, "--data.batch_size", "64")
+        for line in ("folds: 3", "augment: strong", "max_epochs: 60", "batch_size: 64"):
+            assert f"{line}\n" in said
+
+
 def test_paper_is_what_fit_does_by_itself(capsys: Said) -> None:
     alone = resolved(capsys, "--trainer.max_epochs", str(options.EPOCHS))
     assert resolved(capsys, "--preset", "paper") == alone
@@ -54,8 +64,10 @@ def test_crossval_hands_it_to_every_cell() -> None:
 
 
 def test_files_behind_teacher_become_one_list() -> None:
-    words = options.spelled_out(["--model.teacher", "a b.ckpt", "c", "--data.clean", "--model.teacher=[d]"])
-    assert words[:2] == ["--model.teacher", json.dumps(["a b.ckpt", "c"])]
-    assert words[2:] == ["--data.clean", "true", "--model.teacher=[d]"]
+    words = options.spelled_out(["--model.teacher", "a b.ckpt", "c", "--data.clean", "--model.teacher=d"])
+    assert words == ["--data.clean", "true", "--model.teacher", json.dumps(["a b.ckpt", "c", "d"])]
+    for written in ("[a, b]", "null"):
+        assert options.spelled_out(["--model.teacher", written, "--data.clean"])[:2] == ["--model.teacher", written]
+        assert options.spelled_out([f"--model.teacher={written}"]) == ["--model.teacher", written]
     with pytest.raises(UserError, match="needs a value"):
         crossval_options.parse(["--model.teacher"])

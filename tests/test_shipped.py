@@ -70,7 +70,7 @@ def test_the_numbers_are_probabilities_of_its_classes(file: Path) -> None:
     assert classes == checkpoint.read_card(file)["classes"]
     assert len(set(ids)) == len(probabilities) == ROWS
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
-    assert np.ptp(probabilities, axis=0).min() > 0.1  # the faces differ, so agreement means something
+    assert len(set(probabilities.argmax(1))) > 5  # the faces differ, so agreement means something
 
 
 @pytest.mark.realdata

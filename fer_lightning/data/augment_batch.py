@@ -136,7 +136,7 @@ def warped(faces: Tensor, degrees: Tensor, wider: Tensor, higher: Tensor, right:
     back, moved = (_on(faces.device, values)[:, None, None] for values in (back, moved))
     place = torch.linspace(-1, 1, SIDE, device=faces.device)
     grid = back[..., 0] * place[:, None] + back[..., 1] * place[:, None, None] - moved  # (N, 48, 48, 2)
-    found = F.grid_sample(faces[:, None].float(), grid, padding_mode="border", align_corners=True)
+    found = F.grid_sample(faces[:, None].float(), grid.clamp(-1, 1), align_corners=True)  # not all devices know borders
     return found[:, 0].round().byte()
 
 

@@ -104,22 +104,30 @@ class ExpressionDataModule(pl.LightningDataModule):
 
     @cached_property
     def targets(self) -> NDArray[np.float32]:
-        """What the network learns, float32 ``[N, K]``: the crowd's shares where there are some, else one-hot labels.
+        """What the network learns, float32 ``[N, K]``: the crowd's votes where there are some, else one-hot labels.
 
         With ``crowd`` a mixture of both, but for rows on which the crowd did not agree: those keep their label.
 
         Raises:
             UserError: If a share of the crowd is asked for, and it is not known.
         """
+        if not self.crowd:
+            return self.truth
+        if self.faces.votes is not None:
+            raise UserError(f"--data.crowd {self.crowd}: {self.faces.source}'s targets are votes alone; leave it out")
+        if self.faces.crowd is None:
+            raise UserError(f"--data.crowd {self.crowd}: {self.faces.source} has no votes here; {CROWD_HINT}")
+        targets = self.truth.copy()
+        agreed = self.faces.crowd.sum(1) > 0
+        targets[agreed] += self.crowd * (self.faces.crowd[agreed] - targets[agreed])
+        return targets
+
+    @cached_property
+    def truth(self) -> NDArray[np.float32]:
+        """What scored rows are compared with, float32 ``[N, K]``: the crowd's votes, else one-hot labels."""
         if self.faces.votes is not None:
             return np.asarray(self.faces.votes)
-        targets = np.eye(len(self.classes), dtype=np.float32)[self.faces.labels]
-        if self.crowd:
-            if self.faces.crowd is None:
-                raise UserError(f"--data.crowd {self.crowd}: {self.faces.source} has no votes here; {CROWD_HINT}")
-            agreed = self.faces.crowd.sum(1) > 0
-            targets[agreed] += self.crowd * (self.faces.crowd[agreed] - targets[agreed])
-        return targets
+        return np.eye(len(self.classes), dtype=np.float32)[self.faces.labels]
 
     @property
     def class_shares(self) -> list[float]:
@@ -199,7 +207,7 @@ class ExpressionDataModule(pl.LightningDataModule):
         workers = self.num_workers if augment.preset != "none" else 0
         batches = SeededBatches if later else FaceBatches
         return DataLoader(
-            batches(self.faces.faces, self.faces.labels, self.targets, augment),
+            batches(self.faces.faces, self.faces.labels, self.targets if training else self.truth, augment),
             sampler=sampler,
             batch_size=None,  # the sampler's keys are whole batches
             num_workers=workers,

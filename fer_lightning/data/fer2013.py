@@ -111,7 +111,9 @@ def _make(path: Path, member: str | None, options: ReadOptions) -> dict[str, NDA
 
 
 def _beside(file: Path | None, crowd: ferplus.Crowd | None) -> tuple[str, ...]:
-    if file is None or crowd is None:
+    if file is None:
         return ()
+    if crowd is None:
+        return (f"{file.name} lies beside, but not for these very rows, so it is not used",)
     return (f"{file.name} lies beside: {int(crowd.not_face.sum())} rows are known not to be faces; its votes are "
             "learned with --data.source ferplus, or with --data.crowd beside the labels",)  # fmt: skip

@@ -162,8 +162,11 @@ def _cleaned(faces: FaceSet, split: Split) -> Split:
     """Drop training rows that teach nothing new, or nothing about faces; of copies the first row stays."""
     _, first = np.unique(find_duplicates(faces).identical[split.train], return_index=True)
     repeated = ~np.isin(np.arange(len(split.train)), first)
-    not_face = np.zeros_like(repeated) if faces.not_face is None else faces.not_face[split.train]
-    return _without(split, {"repeated": repeated & ~not_face, "faceless": not_face}, "cleaned", "--data.clean")
+    reasons = {"repeated": repeated}
+    if faces.not_face is not None:
+        faceless = faces.not_face[split.train]
+        reasons = {"repeated": repeated & ~faceless, "faceless": faceless}
+    return _without(split, reasons, "cleaned", "--data.clean")
 
 
 def _without(split: Split, reasons: dict[str, NDArray[np.bool_]], how: str, option: str) -> Split:

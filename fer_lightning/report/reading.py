@@ -67,6 +67,7 @@ def _pooled(key: Key, parts: Sequence[_Part]) -> Experiment:
     differing: tuple[tuple[str, list[str]], ...] = (
         ("data", [str(card["data"]["fingerprint"]) for card in cards]),
         ("start", [str((card["training"].get("init_from") or {}).get("checkpoint")) for card in cards]),
+        ("teachers", [str([one["checkpoint"] for one in card["training"].get("teachers", [])]) for card in cards]),
         ("settings", [str(recipe(card)) for card in cards]),
         ("classes", [str(part.header) for part in parts]),
     )

@@ -55,14 +55,17 @@ def _remarks(experiments: Sequence[Experiment]) -> Iterator[Block]:
         environment = cell["card"]["environment"]
         machine = ", ".join([environment["processor"], *environment["accelerators"]])
         machines.setdefault(machine, set()).add(called(cell["cell"]["source"]))
-        start = cell["card"]["training"].get("init_from") or {}
-        if start.get("may_have_seen"):
-            doubtful.add(f"{start['checkpoint']} for {called(cell['cell']['source'])}")
+        training = cell["card"]["training"]
+        for source in (training.get("init_from"), *training.get("teachers", [])):
+            if source and source.get("may_have_seen"):
+                doubtful.add(f"{source['checkpoint']} for {called(cell['cell']['source'])}")
     if machines:
         where = (f"{machine} ({', '.join(sorted(sources))})" for machine, sources in sorted(machines.items()))
         yield Text(f"Trained on {'; '.join(where)}.")
     if doubtful:
-        yield Text(f"It cannot be told whether these starts have seen the pictures: {', '.join(sorted(doubtful))}.")
+        yield Text(
+            f"It cannot be told whether these starts or teachers saw the pictures: {', '.join(sorted(doubtful))}."
+        )
 
 
 def leakage(experiments: Sequence[Experiment]) -> Iterator[Block]:

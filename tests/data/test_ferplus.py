@@ -209,6 +209,7 @@ def test_the_crowd_has_its_share_of_fer2013s_targets(tmp_path: Path) -> None:
     assert ExpressionDataModule(source="fer2013", root=str(tmp_path)).targets.max(1).tolist() == [1.0] * 4
     assert data.faces.not_face is not None
     assert data.faces.not_face.tolist() == [False, False, False, True]
+    np.testing.assert_array_equal(data.truth, np.eye(7, dtype=np.float32)[labels])  # scoring knows no crowd
 
 
 @pytest.mark.parametrize(("crowd", "said"), [(0.3, "fer2013 has no votes here; lay FER.'s"), (1.5, "from 0 to 1")])
