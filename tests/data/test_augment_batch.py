@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -246,6 +247,15 @@ def test_without_an_accelerator_auto_augments_on_the_cpu(tmp_path: Path) -> None
     )
     assert auto.keys() == cpu.keys() == {"faces", "labels", "targets", "rows"}
     assert torch.equal(auto["faces"], cpu["faces"])
+
+
+@pytest.mark.parametrize(("device", "later"), [("cuda", True), ("cpu", False)])
+def test_auto_follows_the_device_of_the_training(tmp_path: Path, device: str, later: bool) -> None:
+    root = str(fakes.write_classes(tmp_path, ["calm", "cross", "glad"], 20))
+    data = ExpressionDataModule(root=root, augment="strong", num_workers=0, batch_size=16)
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    data.trainer = SimpleNamespace(strategy=strategy, global_rank=0, world_size=1)  # type: ignore[assignment]
+    assert ("seed" in batch_of(data)) is later
 
 
 def test_a_stopped_run_draws_on_as_the_whole_one(
