@@ -318,7 +318,12 @@ def test_validate_adds_the_temperature_that_fit_would_have_added(run: Path, caps
     assert validated(best) == 0
     temperature = before["calibration"]["temperature"]
     said = capsys.readouterr().out
-    assert said.count(f"card: temperature {temperature:.2f} added, fitted on PublicTest\n") == 1
+    assert (
+        said.count(
+            f"card: temperature {temperature:.2f} added, fitted on PublicTest; test brings its other figures along\n"
+        )
+        == 1
+    )
     assert f"after temperature {temperature:.2f}, n = 49" in said
     loaded = checkpoint.load(best)
     assert loaded.card["calibration"] == before["calibration"]
