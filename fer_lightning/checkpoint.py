@@ -92,8 +92,7 @@ def temperature_of(card: Card) -> float:
 def shipped() -> list[Path]:
     """Return the checkpoints in ``./checkpoints`` and beside the package, by name, the default first.
 
-    Of two of the same name the first counts. The default has learned from FER+'s ten votes a face, which fit
-    photographs better than FER2013's single labels: by these many a calm face is angry or sad.
+    Of two of the same name the first counts. The default has learned from FER+'s ten votes a face.
     """
     found: dict[str, Path] = {}
     for folder in (Path("checkpoints"), _BESIDE):

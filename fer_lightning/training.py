@@ -200,11 +200,11 @@ def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> 
         ("--init_from", _drawn_on(before, "init_from"), _drawn_on(now, "init_from")),
         ("--model.teacher", _drawn_on(before, "teachers"), _drawn_on(now, "teachers")),
         ("data", before["data"]["fingerprint"][:12], now["data"]["fingerprint"][:12]),
-        ("rows", before["data"]["rows"], now["data"]["rows"]),  # FER+'s file beside has a say in --data.clean
     ]
     for group in ("model", "data"):
         old, new = before["training"]["config"][group], now["training"]["config"][group]
         compared += [(f"--{group}.{key}", old[key], new[key]) for key in old if key in new and key not in _MAY_CHANGE]
+    compared.append(("rows", before["data"]["rows"], now["data"]["rows"]))  # FER+'s file has a say in --data.clean
     for what, was, is_now in compared:
         if was != is_now:
             raise UserError(
