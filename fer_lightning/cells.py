@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_lightning import options, runs
+from fer_lightning import checkpoint, options, runs
 from fer_lightning.errors import UserError, WriteError
 from fer_lightning.whole_files import write
 
 FORMAT = "fer_lightning cell 1"
 PLAN, RESULT, PREDICTIONS, LOG = "plan.json", "cell.json", "predictions.csv", "log.txt"
-_MAY_CHANGE = {  # the data's fingerprint and the start's digest are compared by fit itself
-    *("data.root", "data.source", "data.num_workers", "data.on_bad_row", "init_from", "trainer.default_root_dir"),
+_MAY_CHANGE = {  # fit itself compares the data's fingerprint, and what start and teachers hold wherever they lie
+    *("data.root", "data.source", "data.num_workers", "data.on_bad_row", "trainer.default_root_dir"),
+    *("init_from", "model.teacher"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
 }
 
@@ -88,6 +89,9 @@ def must_match(folder: Path, cell: Cell) -> None:
     if not finished and not (file.exists() and training_folder(folder)):
         return
     before, now = (_settings(of, scored=finished) for of in (_cell_in(file), cell))
+    if finished:
+        before |= _drew_on(file)
+        now |= {name: ", ".join(map(checkpoint.identity, files)) for name, files in _given_files(cell).items()}
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             raise UserError(
@@ -107,6 +111,24 @@ def _cell_in(file: Path) -> Cell:
 def _settings(cell: Cell, *, scored: bool) -> dict[str, str | None]:
     fixed = {name: value for name, value in options.pairs(cell.words) if name not in _MAY_CHANGE}
     return {**fixed, "tta": ",".join(cell.tta)} if scored else fixed
+
+
+def _drew_on(result: Path) -> dict[str, str | None]:
+    """Return the start and the teachers of a finished cell, by their identities."""
+    try:
+        training = read_json(result)["card"]["training"]
+        start, teachers = training.get("init_from"), training.get("teachers") or []
+        found = {"init_from": [start] if start else [], "model.teacher": teachers}
+        return {name: ", ".join(one["checkpoint"] for one in of) for name, of in found.items() if of}
+    except (KeyError, TypeError, AttributeError):
+        raise _damaged(result) from None
+
+
+def _given_files(cell: Cell) -> dict[str, list[Path]]:
+    """Return the start and the teachers that a cell is to have."""
+    start = dict(options.pairs(cell.words)).get("init_from")
+    names = {"init_from": [start] if start else [], "model.teacher": options.teachers(cell.words)}
+    return {option: [checkpoint.find(name) for name in of] for option, of in names.items() if of}
 
 
 def _shown(name: str, settings: dict[str, str | None]) -> str:

@@ -66,6 +66,8 @@ def plan(wanted: Options) -> list[Cell]:
     source = recognise(given.get("data.source", "auto"), Path(root).expanduser() if root else None)  # type: ignore[arg-type]
     found = []
     starts = _starts(wanted)
+    for teacher in options.teachers(wanted.fit):
+        checkpoint.find(teacher)  # complains now, not when the first cell is at work
     for seed, fold, protocol, network in itertools.product(
         wanted.seeds, wanted.only_folds, wanted.protocols, wanted.networks
     ):

@@ -19,6 +19,10 @@ class Teachers(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(networks).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "Teachers":
+        """Return itself: they never change, and the averaging of the student's weights copies all that it holds."""
+        return self
+
     def forward(self, x: Tensor, temperature: float) -> Tensor:
         """Map grey faces ``(N, 1, 48, 48)`` in 0..1 to the mean of their softened probabilities, ``(N, K)``."""
         with torch.no_grad():

@@ -5,6 +5,7 @@ milliseconds. So ``--help`` and the answer to a mistyped option are immediate, a
 """
 
 import ast
+import contextlib
 import difflib
 import importlib.util
 import json
@@ -151,6 +152,22 @@ def spelled_out(args: Sequence[str]) -> list[str]:
         if word in switches and (not rest or rest[0].startswith("--")):
             words.append("true")
     return [*words, _FILES, json.dumps(files)] if files else words
+
+
+def teachers(args: Sequence[str]) -> list[str]:
+    """Return the files of the last ``--model.teacher`` of arguments that :func:`spelled_out` has written.
+
+    Raises:
+        UserError: If it names no files.
+    """
+    given = dict(pairs(args)).get(_FILES.removeprefix("--"))
+    if not given or given == "null":
+        return []
+    with contextlib.suppress(json.JSONDecodeError):
+        found = json.loads(given)
+        if isinstance(found, list) and all(isinstance(name, str) for name in found):
+            return found
+    raise UserError(f"{_FILES} {given}: need files, divided by spaces")
 
 
 def help_text(verb: str) -> str:

@@ -199,17 +199,22 @@ def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> 
         ("classes", before["classes"], now["classes"]),
         ("--init_from", _drawn_on(before, "init_from"), _drawn_on(now, "init_from")),
         ("--model.teacher", _drawn_on(before, "teachers"), _drawn_on(now, "teachers")),
-        ("data", before["data"]["fingerprint"][:12], now["data"]["fingerprint"][:12]),
+        ("data", _short(before["data"]["fingerprint"]), _short(now["data"]["fingerprint"])),
     ]
     for group in ("model", "data"):
         old, new = before["training"]["config"][group], now["training"]["config"][group]
         compared += [(f"--{group}.{key}", old[key], new[key]) for key in old if key in new and key not in _MAY_CHANGE]
-    compared.append(("rows", before["data"]["rows"], now["data"]["rows"]))  # FER+'s file has a say in --data.clean
+    if "crowd" in before["data"]:  # a card of older versions does not tell
+        compared.append(("FER+'s file", _short(before["data"]["crowd"]), _short(now["data"]["crowd"])))
     for what, was, is_now in compared:
         if was != is_now:
             raise UserError(
                 f"{resume}: was trained with {what} {was}, now it is {is_now}; resume with the same settings"
             )
+
+
+def _short(fingerprint: str | None) -> str | None:
+    return fingerprint and fingerprint[:12]
 
 
 def _drawn_on(card: checkpoint.Card, key: str) -> str | None:

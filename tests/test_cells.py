@@ -58,7 +58,8 @@ def begin(folder: Path, cell: Cell, version: int = 0, epochs: int = 1) -> Path:
 
 def finish(folder: Path, cell: Cell, training: Path) -> None:
     fakes.write_checkpoint(training / "best.safetensors")
-    cells.write_json(folder / cells.RESULT, {"cell": cell.plan(), "training": training.relative_to(folder).as_posix()})
+    result = {"cell": cell.plan(), "training": training.relative_to(folder).as_posix(), "card": {"training": {}}}
+    cells.write_json(folder / cells.RESULT, result)
 
 
 # Whose plan stands

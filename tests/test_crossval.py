@@ -17,12 +17,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from fer_lightning import checkpoint
 from fer_lightning.calibration import fit_temperature
 from fer_lightning.cli import main
 from fer_lightning.crossval import plan
 from fer_lightning.crossval_options import parse
 from fer_lightning.scores import score
-from tests import fakes
+from tests import fakes, networks
 from tests.processes import start
 
 pytestmark = pytest.mark.timeout(1800)  # each process imports for seconds, and for minutes where others are at work
@@ -488,6 +489,39 @@ def test_a_start_gives_its_weights_and_its_name(data: Path, tmp_path: Path, pret
     assert found["card"]["training"]["init_from"]["checkpoint"].startswith("improved@")
     assert list(found["scores"]) == list(found["temperature"]) == ["flip"]
     assert len(rows(tmp_path, cell, "fold", "flip")) == (ROWS + TWINS) // 2
+
+
+def test_a_start_and_a_teacher_may_move_but_not_become_others(
+    data: Path, tmp_path: Path, pretrained: dict[str, Path], capsys: Said
+) -> None:
+    out, moved = tmp_path / "run", tmp_path / "moved"
+    moved.mkdir()
+    teacher = networks.write(tmp_path / "teacher.safetensors", 1)
+    start_at = Path(shutil.copy(pretrained["improved"], tmp_path / "start.safetensors"))
+
+    def words(start_at: Path, *teachers: Path) -> list[str]:
+        more = ["--starts", f"drawn={start_at}", "--trainer.max_epochs", "1", "--tta", "none"]
+        return only_one(data, out, *more, *(["--model.teacher", *map(str, teachers)] if teachers else []))
+
+    finish(words(start_at, teacher))
+    start_at, teacher = start_at.rename(moved / start_at.name), teacher.rename(moved / teacher.name)
+    assert main(words(start_at, teacher)) == 0
+    assert "1 cells, 1 finished" in capsys.readouterr().out
+    began = f"was begun with --init_from {checkpoint.identity(start_at)}, now it is --init_from start@"
+    networks.write(start_at, 2)
+    assert began in refused(words(start_at, teacher), capsys)
+    shutil.copy(pretrained["improved"], start_at)
+    told = f"was begun with --model.teacher {checkpoint.identity(teacher)}, now it is "
+    assert f"{told}no --model.teacher" in refused(words(start_at), capsys)
+    assert f"{told}--model.teacher {checkpoint.identity(teacher)}, improved@" in refused(
+        words(start_at, teacher, pretrained["improved"]), capsys
+    )
+
+
+def test_a_teacher_that_is_not_there_is_missed_before_anything_runs(data: Path, tmp_path: Path, capsys: Said) -> None:
+    said = refused(command(data, tmp_path, "--model.teacher", "nowhere.safetensors"), capsys)
+    assert said.startswith("error: nowhere.safetensors: no such checkpoint")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_start_that_was_trained_on_the_scored_rows_is_refused(whole: Whole, data: Path, tmp_path: Path) -> None:

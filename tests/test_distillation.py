@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from fer_lightning import checkpoint
 from fer_lightning.card import markdown
@@ -51,6 +52,15 @@ def test_teachers_answer_with_the_mean_of_their_softened_probabilities_and_never
     assert isinstance(expected, Tensor)
     torch.testing.assert_close(Teachers(members)(x, 2.0), expected)
     assert not any(p.requires_grad for p in joined.parameters())
+
+
+def test_the_averaging_of_weights_copies_no_teacher() -> None:
+    task = ExpressionTask(["a", "b"])
+    task.learn_from([nn.Flatten()])
+    copied = AveragedModel(task).module
+    assert isinstance(copied, ExpressionTask)
+    assert copied is not task
+    assert copied._teachers == task._teachers
 
 
 class Noting(nn.Module):

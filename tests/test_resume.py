@@ -150,6 +150,21 @@ def test_a_run_of_other_settings_is_refused(
     assert f"was trained with {what}; resume with the same settings" in said
 
 
+def test_a_run_that_learned_from_other_votes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """FER+'s file is none of FER2013's own pictures and labels, but with --data.crowd it is learned."""
+    data = fakes.write_fer2013(tmp_path / "data", 350).parent
+    votes = fakes.write_ferplus(data, 350)
+    words = ["fit", "--data.root", str(data), "--data.batch_size", "16", "--data.crowd", ".3"]
+    words += ["--data.num_workers", "0", "--trainer.default_root_dir", str(tmp_path), "--trainer.max_epochs"]
+    assert main([*words, "1"]) == 0
+    capsys.readouterr()
+    content = votes.read_text()
+    votes.write_text(content.replace(",7,", ",6,"))
+    assert "was trained with FER+'s file " in refused([*words, "2", "--ckpt_path", "last"], capsys)
+    votes.write_text(content)
+    assert main([*words, "2", "--ckpt_path", "last"]) == 0
+
+
 def test_a_finished_run_is_left_alone(
     trained: Path, fer2013: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

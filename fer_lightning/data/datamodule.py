@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from fer_lightning.data.augment import Augment, AugmentName
 from fer_lightning.data.augment_batch import BatchAugment, SeededBatches
+from fer_lightning.data.cache import hash_arrays
 from fer_lightning.data.faceset import CROWD_HINT, FaceSet, OnBadRow, ReadOptions, Role
 from fer_lightning.data.folds import Protocol, Split, make_split
 from fer_lightning.data.leakage import leakage, twin_free
@@ -145,6 +146,7 @@ class ExpressionDataModule(pl.LightningDataModule):
         return {
             "source": self.faces.source,
             "fingerprint": self.faces.fingerprint,
+            "crowd": self._crowds_fingerprint(),
             "split": split.protocol,
             "rows": {split.names[role]: len(self.rows(role)) for role in ("train", "validation", "test")},
             "dropped": dict(split.dropped),
@@ -152,6 +154,12 @@ class ExpressionDataModule(pl.LightningDataModule):
             "augment": self.augment,
             "remarks": list(self.faces.remarks),
         }
+
+    def _crowds_fingerprint(self) -> str | None:
+        """Return the SHA-256 (hex) of what FER+'s file adds to FER2013, None where no training row feels it."""
+        crowd, not_face = self.faces.crowd, self.faces.not_face
+        felt = self.clean or self.crowd > 0
+        return hash_arrays(crowd, not_face) if felt and crowd is not None and not_face is not None else None
 
     def rows(self, role: Role) -> NDArray[np.int64]:
         """Return the row numbers of a part, int64."""
