@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-# What `make paper` reads; PLAIN_PRECISION is faster on processors that know bf16, 32-true is the usual.
+# What `make paper` reads; PLAIN holds more options for plain_cnn, such as --trainer.precision bf16-mixed where the
+# processor knows it.
 CKPLUS ?= data/CK+48
 FER2013 ?= data/fer2013
 JOBS ?= 1
-PLAIN_PRECISION ?= bf16-mixed
+PLAIN ?=
 
 .PHONY: fit demo test paper cells setup lint clean
 fit: setup
@@ -19,28 +20,32 @@ demo: setup
 test: setup lint
 	$(BIN)/python -m pytest $(ARGS)
 
-# The start of CK+'s fine-tuning is the cell of FER2013's first grouped fold, for both networks.
-CELL = runs/paper/cells/fer2013-grouped-$(1)-scratch-seed42-fold0
-CROSSVAL = $(BIN)/python -m fer_lightning crossval --out runs/paper --jobs $(JOBS)
-FER = $(CROSSVAL) --data.source fer2013 --data.root $(FER2013) --trainer.max_epochs 10
+# A run for each set. The start of CK+'s fine-tuning is the cell of FER2013's first grouped fold, for both networks.
+CROSSVAL = $(BIN)/python -m fer_lightning crossval --jobs $(JOBS) --out runs/paper
+FER = $(CROSSVAL)/fer2013 --data.source fer2013 --data.root $(FER2013) --trainer.max_epochs 10
+CELL = runs/paper/fer2013/cells/fer2013-grouped-$(1)-scratch-seed42-fold0
 TUNING = --data.augment strong --model.learning_rate 1e-3 --trainer.max_epochs 30
-CK = $(CROSSVAL) --data.root $(CKPLUS) --data.batch_size 32
+CK = $(CROSSVAL)/ckplus --data.root $(CKPLUS) --data.batch_size 32
 paper: setup
 	$(FER) --networks improved_cnn
-	$(FER) --networks plain_cnn --trainer.precision $(PLAIN_PRECISION)
+	$(FER) --networks plain_cnn $(PLAIN)
 	$(CK) --trainer.max_epochs 40
-	$(CK) --networks improved_cnn --protocols random --seeds 43,44 --trainer.max_epochs 40
 	$(CK) --starts $(call CELL,improved_cnn),$(call CELL,plain_cnn) $(TUNING)
 	$(CK) --networks improved_cnn --starts fer2013_45_epochs=fer2013-improved_cnn $(TUNING)
-	$(BIN)/python -m fer_lightning report runs/paper
-	mkdir -p docs/results/figures && cp runs/paper/report/report.md runs/paper/report/scores.csv docs/results/
-	cp runs/paper/report/figures/*.svg docs/results/figures/
+	$(MAKE) results/fer2013 results/ckplus
 
-# The finished cells without their weights: what `report` reads, so that anyone can compute its figures again. Unpacked
-# (ls docs/results/cells/* | xargs -n1 tar -C runs/paper -xf) crossval takes them for done; nothing can start from them.
+results/%: setup
+	$(BIN)/python -m fer_lightning report runs/paper/$*
+	rm -rf docs/results/$* && mkdir -p docs/results/$*/figures
+	cp runs/paper/$*/report/report.md runs/paper/$*/report/scores.csv docs/results/$*/
+	cp runs/paper/$*/report/figures/*.svg docs/results/$*/figures/
+
+# FER2013's finished cells without their weights, from which its report is made again. Unpacked
+# (mkdir -p runs/paper/fer2013; ls docs/results/cells/* | xargs -n1 tar -C runs/paper/fer2013 -xf) crossval takes them
+# for done; nothing can start from them.
 cells:
 	mkdir -p docs/results/cells
-	cd runs/paper && for cell in cells/*/cell.json; do \
+	cd runs/paper/fer2013 && for cell in cells/*/cell.json; do \
 	  find $${cell%/cell.json} -name cell.json -o -name predictions.csv -o -name history.csv | sort | \
 	  tar -cJ -T - --mtime=@0 --owner=0 --group=0 --numeric-owner -f $(CURDIR)/docs/results/$${cell%/cell.json}.tar.xz \
 	  || exit 1; done

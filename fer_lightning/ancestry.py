@@ -10,6 +10,7 @@ from fer_lightning.errors import UserError
 
 _SAME_PICTURES = {"fer2013": "fer2013", "ferplus": "fer2013", "ckplus": "ckplus"}
 _DRAWN = "sketch"
+_LEAKS_DROPPED = "leaks dropped"  # as data/folds.py calls such a split
 
 
 def origin(path: Path, card: Card) -> dict[str, Any]:
@@ -29,6 +30,17 @@ def origin(path: Path, card: Card) -> dict[str, Any]:
         "data": {key: card["data"][key] for key in ("source", "split", "fingerprint")},
         "training": {"config": {"data": training["config"]["data"]}, **before},
     }
+
+
+DRAWN_ON = {"init_from": "init_from", "model.teacher": "teachers"}
+"""Options that name other checkpoints, and where a card's ``training`` keeps what is known of those."""
+
+
+def drew_on(training: dict[str, Any]) -> dict[str, str]:
+    """Return for each of those options that a training had the identities of the checkpoints, divided by commas."""
+    known = {option: training.get(key) or [] for option, key in DRAWN_ON.items()}
+    lists = {option: of if isinstance(of, list) else [of] for option, of in known.items()}
+    return {option: ", ".join(one["checkpoint"] for one in of) for option, of in lists.items() if of}
 
 
 def ancestors(card: Card) -> Iterator[dict[str, Any]]:
@@ -56,8 +68,13 @@ def cannot_tell(start: dict[str, Any], named: str, data: dict[str, Any]) -> bool
     others = [one["data"] for one in ancestors(start) if one["data"]["fingerprint"] != data["fingerprint"]]
     family = _SAME_PICTURES.get(data["source"])
     for other in others:
-        both_official = family == "fer2013" and _is_official(other) and _is_official(data)
-        if family and _SAME_PICTURES.get(other["source"]) == family and not both_official:
+        leaky = _LEAKS_DROPPED in data["split"] and _LEAKS_DROPPED not in other["split"]
+        if leaky and _are_both_official(other, data):
+            raise UserError(
+                f"{named}: was trained on {other['source']} with twins of rows that are scored here, which "
+                "--data.drop_leaks leaves out; take a checkpoint that was trained with --data.drop_leaks"
+            )
+        if _are_the_same_pictures(other, data):
             raise UserError(
                 f"{named}: was trained on {other['source']} in another form than the {data['source']} here, "
                 "so the pictures that are scored may be known to it; take a checkpoint of other data, or of these very "
@@ -65,6 +82,28 @@ def cannot_tell(start: dict[str, Any], named: str, data: dict[str, Any]) -> bool
             )
     sources = {other["source"] for other in others} - {_DRAWN}
     return data["source"] != _DRAWN and any(not (family and source in _SAME_PICTURES) for source in sources)
+
+
+def may_know(card: Card, data: dict[str, Any]) -> bool:
+    """Return whether a checkpoint, or what it drew on, learned from these pictures in a form that hides which rows.
+
+    Args:
+        card: The checkpoint's card.
+        data: What a card says of the data.
+    """
+    others = (one["data"] for one in ancestors(card))
+    return any(_are_the_same_pictures(one, data) for one in others if one["fingerprint"] != data["fingerprint"])
+
+
+def _are_the_same_pictures(other: dict[str, Any], data: dict[str, Any]) -> bool:
+    """Return whether two forms of data share pictures across their parts; official parts are the same in both."""
+    family = _SAME_PICTURES.get(data["source"])
+    return bool(family) and _SAME_PICTURES.get(other["source"]) == family and not _are_both_official(other, data)
+
+
+def _are_both_official(other: dict[str, Any], data: dict[str, Any]) -> bool:
+    both = {_SAME_PICTURES.get(one["source"]) for one in (other, data)}
+    return both == {"fer2013"} and _is_official(other) and _is_official(data)
 
 
 def _is_official(data: dict[str, Any]) -> bool:

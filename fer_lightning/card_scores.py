@@ -6,13 +6,19 @@ from typing import Any
 from fer_lightning import checkpoint
 from fer_lightning.calibration import fit_temperature, score_calibrated
 from fer_lightning.data.datamodule import ExpressionDataModule
+from fer_lightning.data.folds import groups_of
 from fer_lightning.known_rows import Predictions, is_own
+from fer_lightning.scores import HONESTY
+
+_LAST_DIGITS = 1e-3
+"""So much scores of probabilities may differ from one processor to another, where no row has changed its class."""
 
 
 def score_rows(data: ExpressionDataModule, found: Predictions, temperature: float) -> dict[str, Any]:
     """Score a network's answers under a temperature, against the crowd's votes too where there are some."""
     votes = None if data.faces.votes is None else data.faces.votes[found.rows]
-    return score_calibrated(found.probabilities, found.labels, data.classes, temperature, votes)
+    groups = groups_of(data.faces)[found.rows]
+    return score_calibrated(found.probabilities, found.labels, data.classes, temperature, votes, groups)
 
 
 def calibrate(card: checkpoint.Card, data: ExpressionDataModule, found: Predictions) -> None:
@@ -48,8 +54,8 @@ def calibrate_once(path: Path, card: checkpoint.Card, data: ExpressionDataModule
     if path.suffix == ".safetensors" and "calibration" not in card and is_own(card, data, "validation", found):
         part = data.split.names["validation"]
         before, now = card["scores"].get(part), score_rows(data, found, 1.0)
-        if before and before["accuracy"] != now["accuracy"]:
-            print(f"{_differs(part, before, now)}, so no temperature is added")
+        if before and (differs := _differs(part, before, now)):
+            print(f"{differs}, so no temperature is added")
         else:
             calibrate(card, data, found)
             _save_card(path, card)
@@ -63,14 +69,14 @@ def compare(path: Path, card: checkpoint.Card, scores: dict[str, Any]) -> None:
     added = []
     for part, found in scores.items():
         before = card["scores"].get(part)
-        if before and before["accuracy"] != found["accuracy"]:
-            print(_differs(part, before, found))
+        if before and (differs := _differs(part, before, found)):
+            print(differs)
             continue
         if before:
             print(f"card: {part} reproduced exactly, accuracy {found['accuracy']:.6f}")
-        if not before or _lacks(before, found):
+        if not before or _is_of_before(before, found):
             card["scores"][part] = found
-            added.append(f"card: {part} added" if not before else f"card: {part} has its calibration figures now")
+            added.append(f"card: {part} added" if not before else f"card: {part} brought up to date")
     if added and path.suffix == ".safetensors":
         _save_card(path, card)
         print("\n".join(added))
@@ -80,10 +86,17 @@ def _save_card(path: Path, card: checkpoint.Card) -> None:
     checkpoint.save(path, checkpoint.load(path).network, card)
 
 
-def _lacks(before: dict[str, Any], found: dict[str, Any]) -> bool:
-    """Return whether the card's scores are without some figures, or were made before the checkpoint was calibrated."""
-    return bool(found.keys() - before.keys()) or before.get("temperature") != found.get("temperature")
+def _is_of_before(before: dict[str, Any], found: dict[str, Any]) -> bool:
+    """Return whether the card's scores are of a version that drew other intervals, or of before the calibration."""
+    settled = ("temperature", "accuracy_interval", "macro_f1_interval")  # the same from any processor
+    return bool(found.keys() - before.keys()) or any(before.get(name) != found.get(name) for name in settled)
 
 
-def _differs(part: str, before: dict[str, Any], found: dict[str, Any]) -> str:
-    return f"card: {part} is {before['accuracy']:.6f}, here it is {found['accuracy']:.6f}"
+def _differs(part: str, before: dict[str, Any], found: dict[str, Any]) -> str | None:
+    """Return which figure of a card was not reproduced, None where all were that both have."""
+    raw, again = ({**of, **of.get("uncalibrated", {})} for of in (before, found))  # whatever their temperatures
+    for name in ("accuracy", "macro_f1", *HONESTY):
+        tolerance = _LAST_DIGITS if name in HONESTY else 1e-9
+        if name in raw and name in again and abs(raw[name] - again[name]) > tolerance:
+            return f"card: {name} on {part} is {raw[name]:.6f}, here it is {again[name]:.6f}"
+    return None

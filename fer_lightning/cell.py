@@ -94,8 +94,9 @@ def _score(folder: Path, cell: Cell, best: Path) -> None:
             found[tta, part] = rows
         held_out, fold = found[tta, "held out"], found[tta, "fold"]
         temperature[tta] = fit_temperature(held_out.probabilities, held_out.labels)
-        scores[tta] = score(fold.probabilities, fold.labels, data.classes)
-    faces, groups = data.faces, groups_of(data.faces)
+        groups = groups_of(data.faces)
+        scores[tta] = score(fold.probabilities, fold.labels, data.classes, groups=groups[fold.rows])
+    faces = data.faces
 
     def table() -> Iterator[Sequence[Any]]:
         yield "tta", "part", "row", "group", "label", *(f"p_{name}" for name in faces.classes)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_lightning import checkpoint, options, runs
+from fer_lightning.ancestry import DRAWN_ON, drew_on
 from fer_lightning.errors import UserError, WriteError
 from fer_lightning.whole_files import write
 
@@ -16,7 +17,7 @@ FORMAT = "fer_lightning cell 1"
 PLAN, RESULT, PREDICTIONS, LOG = "plan.json", "cell.json", "predictions.csv", "log.txt"
 _MAY_CHANGE = {  # fit itself compares the data's fingerprint, and what start and teachers hold wherever they lie
     *("data.root", "data.source", "data.num_workers", "data.on_bad_row", "trainer.default_root_dir"),
-    *("init_from", "model.teacher"),
+    *DRAWN_ON,
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
 }
 
@@ -93,11 +94,12 @@ def must_match(folder: Path, cell: Cell) -> None:
         before |= _drew_on(file)
         now |= {name: ", ".join(map(checkpoint.identity, files)) for name, files in _given_files(cell).items()}
     for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name):
-            raise UserError(
-                f"{folder}: was begun with {_shown(name, before)}, now it is {_shown(name, now)}; "
-                "use the same options, or another --out"
-            )
+        was, is_now = before.get(name), now.get(name)
+        if not (checkpoint.are_same(was, is_now) if name in DRAWN_ON else was == is_now):
+            cure = "use the same options, or another --out"
+            if name == "tta":
+                cure += f", or delete its {RESULT}: a cell that has its checkpoint is scored again, not trained"
+            raise UserError(f"{folder}: was begun with {_shown(name, before)}, now it is {_shown(name, now)}; {cure}")
 
 
 def _cell_in(file: Path) -> Cell:
@@ -116,10 +118,7 @@ def _settings(cell: Cell, *, scored: bool) -> dict[str, str | None]:
 def _drew_on(result: Path) -> dict[str, str | None]:
     """Return the start and the teachers of a finished cell, by their identities."""
     try:
-        training = read_json(result)["card"]["training"]
-        start, teachers = training.get("init_from"), training.get("teachers") or []
-        found = {"init_from": [start] if start else [], "model.teacher": teachers}
-        return {name: ", ".join(one["checkpoint"] for one in of) for name, of in found.items() if of}
+        return dict(drew_on(read_json(result)["card"]["training"]))
     except (KeyError, TypeError, AttributeError):
         raise _damaged(result) from None
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -125,8 +126,25 @@ def find(name: str | Path | None = None) -> Path:
 
 
 def identity(path: Path) -> str:
-    """Return what tables call a checkpoint: its name and the first digits of its content's SHA-256."""
-    return f"{path.stem}@{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+    """Return what tables call a checkpoint: its name and the first digits of a SHA-256.
+
+    That is over what it answers by, its weights and temperature: scores that are added to its card change none of it.
+
+    Raises:
+        UserError: If the file is missing, foreign, damaged, changed, or of a newer version.
+    """
+    if path.suffix == ".ckpt":
+        content = _read_ckpt(path)
+        card, arrays = content["card"], {name: tensor.numpy() for name, tensor in _weights_in(content).items()}
+    else:
+        card, arrays = _read_safetensors(path)
+    return f"{path.stem}@{_seal(str(temperature_of(card)), arrays)[:8]}"
+
+
+def are_same(identities: str | None, others: str | None) -> bool:
+    """Return whether two lists of identities are of the same checkpoints, whatever their files are called."""
+    digests = re.compile("@([0-9a-f]{8})(?=, |$)")
+    return digests.findall(identities or "") == digests.findall(others or "")
 
 
 def save(path: Path, network: "nn.Module", card: Card) -> None:
@@ -158,9 +176,7 @@ def load(path: Path) -> Loaded:
     """
     if path.suffix == ".ckpt":
         content = _read_ckpt(path)
-        card = content["card"]
-        prefix = "net."
-        tensors = {name[len(prefix) :]: t for name, t in content["state_dict"].items() if str(name).startswith(prefix)}
+        card, tensors = content["card"], _weights_in(content)
     else:
         import torch
 
@@ -265,6 +281,13 @@ def _read_ckpt(path: Path) -> dict[str, Any]:
     _check_version(path, content["card"].get("format"))
     _whole(path, content["card"])
     return content
+
+
+def _weights_in(content: dict[str, Any]) -> dict[str, "Tensor"]:
+    """Return the network's own tensors in what Lightning saved."""
+    prefix = "net."
+    found = content["state_dict"].items()
+    return {name[len(prefix) :]: tensor for name, tensor in found if str(name).startswith(prefix)}
 
 
 def _rebuild(path: Path, card: Card, tensors: dict[str, "Tensor"]) -> "nn.Module":

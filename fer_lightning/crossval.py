@@ -123,6 +123,7 @@ class _Work:
         self.gpus = _gpus() if wanted.jobs > 1 else []
         self.running: dict[int, tuple[Cell, subprocess.Popen[bytes]]] = {}  # by slot
         self.failed: list[Cell] = []
+        self.mistakes: list[str] = []
         self.elsewhere: list[Cell] = []
 
     def run(self) -> int:
@@ -185,15 +186,27 @@ class _Work:
         folder = cells.folder_of(self.wanted.out, cell)
         if code == BUSY:
             self.elsewhere.append(cell)
-        elif code == 2:
-            raise UserError(_last_line(folder).removeprefix("error: "))
         elif code:
             self.failed.append(cell)
-            print(f"failed: {cell.name}, exit code {code}: {_last_line(folder)}; see {folder / cells.LOG}", flush=True)
+            said = _last_line(folder)
+            print(f"failed: {cell.name}, exit code {code}: {said}; see {folder / cells.LOG}", flush=True)
+            self.mistakes += [said.removeprefix("error: ")] if code == 2 else []
+            self._stop_if_hopeless()
         else:
             found = cells.read_json(folder / cells.RESULT)["scores"][cell.tta[0]]
             scores = f"accuracy {found['accuracy']:.1%}, macro-F1 {found['macro_f1']:.3f} on {found['n']:,} rows"
             print(f"done: {cell.name}: {scores}\n{self._progress()}", flush=True)
+
+    def _stop_if_hopeless(self) -> None:
+        """End the call in one line where all its cells so far have ended by the same mistake of the user's.
+
+        Raises:
+            UserError: With that mistake; a cell with a mistake of its own does not keep the others waiting.
+        """
+        ended = len(self.open) - len(self.waiting) - len(self.running)
+        enough = ended == len(self.open) or (ended > 1 and not self.running)
+        if enough and len(self.mistakes) == ended and len(set(self.mistakes)) == 1:
+            raise UserError(self.mistakes[0])
 
     def _progress(self) -> str:
         done = sum(cells.is_finished(cells.folder_of(self.wanted.out, cell)) for cell in self.own)

@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import nn
 
 from fer_lightning import checkpoint, options, runs
+from fer_lightning.ancestry import may_know
 from fer_lightning.assembly import RUNS, Assembly
 from fer_lightning.calibration import with_temperature
 from fer_lightning.card import environment
@@ -150,6 +151,8 @@ def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str,
             f"of these {len(found.rows):,} rows the network was trained on {seen['trained']:,} and chosen by "
             f"{seen['chose']:,}: this is no score on unseen faces"
         )
+    if any(may_know(card, report["data"]) for card in cards):
+        print("the network was trained on these pictures in another form: it may know rows that are scored here")
     if len(paths) > 1 or tta != "none":
         return
     if is_own(cards[0], data, "test", found):

@@ -19,6 +19,7 @@ def score(
     labels: NDArray[np.int64],
     classes: Sequence[str],
     votes: NDArray[np.floating] | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     """Score predictions.
 
@@ -27,20 +28,21 @@ def score(
         labels: Hard labels, int ``[n]``.
         classes: Names of the K classes.
         votes: Shares of a crowd's votes, ``[n, K]``, where there are some.
+        groups: Group of each row ``[n]``, a person or a cluster of alike pictures; None where each row is its own.
 
     Returns:
-        Plain JSON: ``n``, ``accuracy`` and ``macro_f1`` with bootstrap 95 % intervals, ``ece`` (15 equal bins of the
-        top probability), ``nll`` (mean negative log-likelihood of the label), ``brier`` (mean squared distance to the
-        one-hot label, 0..2), with votes ``kl_to_votes`` (mean divergence of the probabilities from the shares, in
-        nats), ``per_class`` (precision, recall, f1, support) and ``confusion`` (rows labelled, columns predicted). A
-        class without rows scores 0 and counts in the macro mean, as in scikit-learn.
+        Plain JSON: ``n``, ``accuracy`` and ``macro_f1`` with 95 % intervals (bootstrap of whole groups), ``ece`` (15
+        equal bins of the top probability), ``nll`` (mean negative log-likelihood of the label), ``brier`` (mean
+        squared distance to the one-hot label, 0..2), with votes ``kl_to_votes`` (mean divergence of the probabilities
+        from the shares, in nats), ``per_class`` (precision, recall, f1, support) and ``confusion`` (rows labelled,
+        columns predicted). A class without rows scores 0 and counts in the macro mean, as in scikit-learn.
     """
     exact = np.asarray(probabilities, dtype=np.float64)
     k = len(classes)
     predicted = exact.argmax(1)
     confusion = confusion_matrix(labels, predicted, k)
     found = rates(confusion)
-    bounds = _intervals(confusion)
+    bounds = _intervals(resampled(np.arange(len(labels)) if groups is None else groups, labels, [predicted], k)[0])
     support = confusion.sum(1)
     per_class = {
         name: {
@@ -150,14 +152,34 @@ def rates(confusion: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def _intervals(confusion: NDArray[np.int64]) -> tuple[list[float], list[float]]:
-    """Return bootstrap 95 % intervals of accuracy and macro-F1.
+def resampled(
+    group: NDArray[np.int64], label: NDArray[np.int64], predictions: Sequence[NDArray[np.int64]], k: int
+) -> list[NDArray[np.int64]]:
+    """Draw whole groups with replacement (cluster bootstrap), for several sets of predictions together.
 
-    Both depend on the cells of the confusion matrix alone, so drawing the cells from a multinomial is the same as
-    drawing rows with replacement.
+    Rows of one group are much alike, so drawing single rows would make intervals too narrow. Scores depend on the
+    confusion matrix alone, so groups with the same counts are one pattern, and the patterns are drawn.
+
+    Args:
+        group: Group of each row, ``[n]``.
+        label: Label of each row, ``[n]``.
+        predictions: For each set the predicted class of each row, ``[n]``.
+        k: Number of classes.
+
+    Returns:
+        For each set the confusion matrices of the draws, int64 ``[2000, K, K]``.
     """
-    n = int(confusion.sum())
-    draws = np.random.default_rng(_SEED).multinomial(n, confusion.ravel() / n, _RESAMPLES)
-    found = rates(draws.reshape(_RESAMPLES, *confusion.shape))
+    names, place = np.unique(group, return_inverse=True)
+    patterns = np.zeros((len(names), len(predictions) * k * k), dtype=np.int64)
+    for number, predicted in enumerate(predictions):
+        np.add.at(patterns, (place, number * k * k + label * k + predicted), 1)
+    kinds, count = np.unique(patterns, axis=0, return_counts=True)
+    drawn = np.random.default_rng(_SEED).multinomial(len(names), count / len(names), _RESAMPLES) @ kinds
+    return [part.reshape(-1, k, k) for part in np.split(drawn, len(predictions), axis=1)]
+
+
+def _intervals(draws: NDArray[np.int64]) -> tuple[list[float], list[float]]:
+    """Return bootstrap 95 % intervals of accuracy and macro-F1 from drawn confusion matrices ``[B, K, K]``."""
+    found = rates(draws)
     accuracy, macro_f1 = (np.percentile(found[name], [2.5, 97.5]).tolist() for name in ("accuracy", "macro_f1"))
     return accuracy, macro_f1

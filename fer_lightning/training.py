@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from fer_lightning import checkpoint, runs
-from fer_lightning.ancestry import origin
+from fer_lightning.ancestry import DRAWN_ON, drew_on, origin
 from fer_lightning.assembly import Assembly
 from fer_lightning.callbacks import CHOSEN_BY, so_far
 from fer_lightning.card import dropped_lines, environment, leakage_lines
@@ -197,10 +197,13 @@ def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> 
     compared = [
         ("network", before["network"], now["network"]),
         ("classes", before["classes"], now["classes"]),
-        ("--init_from", _drawn_on(before, "init_from"), _drawn_on(now, "init_from")),
-        ("--model.teacher", _drawn_on(before, "teachers"), _drawn_on(now, "teachers")),
         ("data", _short(before["data"]["fingerprint"]), _short(now["data"]["fingerprint"])),
     ]
+    drawn = [drew_on(card["training"]) for card in (before, now)]
+    for option in DRAWN_ON:
+        was, is_now = (of.get(option) for of in drawn)
+        if not checkpoint.are_same(was, is_now):
+            compared.append((f"--{option}", was, is_now))
     for group in ("model", "data"):
         old, new = before["training"]["config"][group], now["training"]["config"][group]
         compared += [(f"--{group}.{key}", old[key], new[key]) for key in old if key in new and key not in _MAY_CHANGE]
@@ -215,12 +218,6 @@ def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> 
 
 def _short(fingerprint: str | None) -> str | None:
     return fingerprint and fingerprint[:12]
-
-
-def _drawn_on(card: checkpoint.Card, key: str) -> str | None:
-    found: dict[str, str] | list[dict[str, str]] | None = card["training"].get(key)
-    sources = found if isinstance(found, list) else [found] if found else []
-    return ", ".join(source["checkpoint"] for source in sources) or None
 
 
 def _how_to_go_on(run: Path, args: Sequence[str]) -> str:

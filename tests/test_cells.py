@@ -274,7 +274,7 @@ def test_the_folder_of_a_finished_cell_is_a_start(data: Path, tmp_path: Path, ca
 def test_make_paper_starts_from_cells_that_it_trains_itself() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "version_0" not in text
-    (start,) = re.findall(r"^CELL = runs/paper/cells/(.+)$", text, re.MULTILINE)
+    (start,) = re.findall(r"^CELL = runs/paper/fer2013/cells/(.+)$", text, re.MULTILINE)
     for network in ("improved_cnn", "plain_cnn"):
         assert f"$(call CELL,{network})" in text
         assert start.replace("$(1)", network) == Cell("fer2013", "grouped", network, "scratch", 42, 5, 0).name

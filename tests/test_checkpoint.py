@@ -69,6 +69,27 @@ def test_safetensors_alone_reads_it(file: Path) -> None:
     assert metadata["fer_lightning"] == str(checkpoint.FORMAT)
 
 
+def test_it_is_the_same_whatever_its_card_says_and_it_is_called_until_it_answers_otherwise(
+    file: Path, tmp_path: Path
+) -> None:
+    was, loaded = checkpoint.identity(file), checkpoint.load(file)
+    name, digest = was.split("@")
+    assert (name, len(digest)) == (file.stem, 8)
+    card = loaded.card | {"scores": {}}
+    checkpoint.save(file, loaded.network, card)
+    assert checkpoint.identity(file) == was
+    renamed = file.rename(tmp_path / "another name, with a comma.safetensors")
+    assert checkpoint.are_same(f"{was}, x@12345678", f"{checkpoint.identity(renamed)}, y@12345678")
+    assert not checkpoint.are_same(was, f"{was}, x@12345678")
+    assert not checkpoint.are_same(was, None)
+    checkpoint.save(renamed, loaded.network, card | {"calibration": {"temperature": 2.0, "fitted_on": "PublicTest"}})
+    assert not checkpoint.are_same(was, checkpoint.identity(renamed))
+    with torch.no_grad():
+        next(loaded.network.parameters()).add_(1)
+    checkpoint.save(renamed, loaded.network, card)
+    assert not checkpoint.are_same(was, checkpoint.identity(renamed))
+
+
 def test_the_file_is_for_all_to_read_and_alone(file: Path, tmp_path: Path) -> None:
     loaded = checkpoint.load(file)
     checkpoint.save(file, loaded.network, loaded.card)

@@ -3,7 +3,8 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -464,6 +465,50 @@ def test_trainings_of_other_settings_are_not_pooled_and_told_where_they_are_comp
     crossvals.write_cell(tmp_path, small("plain_cnn", 2), learning_rate=0.1)
     capsys.readouterr()
     assert "other settings in part" in refused(capsys, str(tmp_path))
+
+
+OTHER_TRAININGS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "patience 5": lambda training: training["config"].update(patience=5),
+    "limit_train_batches 3": lambda training: training["config"]["trainer"].update(limit_train_batches=3),
+    "accumulate_grad_batches 4": lambda training: training["config"]["trainer"].update(accumulate_grad_batches=4),
+    "processes 4": lambda training: training.update(device="cuda x 4"),
+    "teacher wise@12345678": lambda training: training.update(teachers=[{"checkpoint": "wise@12345678"}]),
+}
+
+
+@pytest.mark.parametrize("what", OTHER_TRAININGS)
+def test_whatever_shapes_a_training_is_a_setting(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [crossvals.write_cell(tmp_path, small("plain_cnn", fold)) / RESULT for fold in range(3)]
+
+    def change(file: Path) -> None:
+        content = json.loads(file.read_text())
+        OTHER_TRAININGS[what](content["card"]["training"])
+        file.write_text(json.dumps(content))
+
+    change(files[0])
+    assert "other settings in part" in refused(capsys, str(tmp_path))
+    for file in files[1:]:
+        change(file)
+    findings_of(tmp_path)
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert f"| 3 epochs, {what} |" in text or f", {what}" in text
+
+
+def test_what_the_leak_is_worth_cannot_be_told_from_another_training(tmp_path: Path) -> None:
+    for fold in range(3):
+        crossvals.write_cell(tmp_path, small("plain_cnn", fold))
+        crossvals.write_cell(tmp_path, replace(small("plain_cnn", fold), protocol="grouped"), learning_rate=0.5)
+    findings_of(tmp_path)
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "Left out, as more than the folds differs" in text
+    assert "plain_cnn from scratch, CK+ (learning_rate (default, 0.5))" in text
+    assert "The same networks under both kinds of folds" not in text
+
+
+def test_networks_that_scored_other_rows_are_not_averaged(tmp_path: Path) -> None:
+    crossvals.write_cell(tmp_path, small("plain_cnn"))
+    crossvals.write_cell(tmp_path, small("improved_cnn"), rows=100)
+    assert findings_of(tmp_path)["ensembles"] == []
 
 
 def test_networks_of_other_data_are_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,10 +114,11 @@ class ExpressionDataModule(pl.LightningDataModule):
         """
         if not self.crowd:
             return self.truth
+        said = f"--data.crowd {self.crowd}: {self.faces.source}"
         if self.faces.votes is not None:
-            raise UserError(f"--data.crowd {self.crowd}: {self.faces.source}'s targets are votes alone; leave it out")
+            raise UserError(f"{said}'s targets are votes alone; give --data.crowd 0")
         if self.faces.crowd is None:
-            raise UserError(f"--data.crowd {self.crowd}: {self.faces.source} has no votes here; {CROWD_HINT}")
+            raise UserError(f"{said} has no votes here; give --data.crowd 0, or {CROWD_HINT}")
         targets = self.truth.copy()
         agreed = self.faces.crowd.sum(1) > 0
         targets[agreed] += self.crowd * (self.faces.crowd[agreed] - targets[agreed])

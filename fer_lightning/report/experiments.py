@@ -14,9 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_lightning import options
+from fer_lightning.ancestry import drew_on
 from fer_lightning.calibration import with_temperature
 
-_OF_THE_CELL = ("root", "source", "split", "folds", "fold", "seed", "num_workers", "on_bad_row", "network")
+_OF_THE_CELL = ("root", "source", "split", "folds", "fold", "seed", "num_workers", "on_bad_row", "network", "teacher")
+_OF_THE_TRAINER = {  # options that shape a training, with their usual values; that of an option not given is None
+    "max_steps": -1,
+    "accumulate_grad_batches": 1,
+    "gradient_clip_val": 1.0,
+    "limit_train_batches": None,
+    "limit_val_batches": None,
+}
 
 
 class Key(NamedTuple):
@@ -108,8 +116,13 @@ def recipe(card: dict[str, Any]) -> dict[str, str]:
 
     Args:
         card: The card of its checkpoint.
+
+    Returns:
+        Options of data, network and trainer, ``patience``, ``teacher`` (which checkpoints they were) and ``processes``,
+        of which each has its share of the rows and a whole batch of its own.
     """
-    config = card["training"]["config"]
+    training = card["training"]
+    config = training["config"]
     trainer = config.get("trainer", {})
     found = {"epochs": str(trainer["max_epochs"])} if trainer.get("max_epochs") else {}
     for group in ("data", "model"):
@@ -120,6 +133,15 @@ def recipe(card: dict[str, Any]) -> dict[str, str]:
                 found[name] = str(value)
     if trainer.get("precision") not in (None, "32-true"):
         found["precision"] = str(trainer["precision"])
+    for name, usual in _OF_THE_TRAINER.items():
+        if trainer.get(name) not in (None, usual):
+            found[name] = str(trainer[name])
+    if config.get("patience"):
+        found["patience"] = str(config["patience"])
+    if teachers := drew_on({"teachers": training.get("teachers")}).get("model.teacher"):
+        found["teacher"] = teachers
+    if (processes := training["device"].rpartition(" x ")[2]) != "1":
+        found["processes"] = processes
     return found
 
 
@@ -130,10 +152,11 @@ def ensembles(experiments: Sequence[Experiment]) -> list[Experiment]:
         An experiment for each source, protocol, start and view of which several trainings scored the very same folds.
         Each was brought to its own temperature before; the average has none of its own.
     """
-    alike: dict[tuple[Key, tuple[int, ...]], list[tuple[Experiment, int]]] = {}
+    alike: dict[tuple[Key, frozenset[tuple[int, str]]], list[tuple[Experiment, int]]] = {}
     for one in experiments:
         for seed in np.unique(one.seed).tolist():
-            folds = tuple(sorted(set(one.fold[one.seed == seed].tolist())))
+            mine = one.seed == seed
+            folds = frozenset(zip(one.fold[mine].tolist(), one.row[mine].tolist(), strict=True))
             alike.setdefault((one.key._replace(network=""), folds), []).append((one, seed))
     found = [_average(key, members) for (key, _), members in alike.items() if len(members) > 1]
     return sorted(found, key=lambda one: order(one.key))

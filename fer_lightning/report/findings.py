@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fer_lightning.calibration import with_temperature
 from fer_lightning.report import statistics as st
 from fer_lightning.report.experiments import Experiment, Key, ensembles
-from fer_lightning.scores import calibration_error, confusion_matrix, reliability
+from fer_lightning.scores import calibration_error, confusion_matrix, reliability, resampled
 
 FORMAT = "fer_lightning findings 1"
 HELD_OUT = 10
@@ -54,7 +54,7 @@ def scores(one: Experiment) -> dict[str, Any]:
     ]
     mean, spread = st.over_folds(each)
     confusion = confusion_matrix(one.label, one.predicted, k)
-    draws = st.resampled(one.group, one.label, [one.predicted], k)[0]
+    draws = resampled(one.group, one.label, [one.predicted], k)[0]
     averaged = bool(np.isnan(one.temperature).any())
     return {
         "key": one.key._asdict(),
@@ -142,7 +142,7 @@ def _compared(
     k = len(first.classes)
     label, seed, fold = first.label[left], first.seed[left], first.fold[left]
     a, b = first.predicted[left], second.predicted[right]
-    draws = [st.rates_of_those_there(drawn) for drawn in st.resampled(first.group[left], label, [a, b], k)]
+    draws = [st.rates_of_those_there(drawn) for drawn in resampled(first.group[left], label, [a, b], k)]
     one_seed = seed == seed.min()  # of several seeds the first: a row may count once in McNemar's test
     pairs = sorted(set(zip(fold.tolist(), seed.tolist(), strict=True)))
     found: dict[str, Any] = {
@@ -187,7 +187,7 @@ def _leaks(experiments: Sequence[Experiment]) -> Iterator[dict[str, Any]]:
         a, b = random.predicted[places["random"]], grouped.predicted[places["grouped"]]
         label, group, k = first.label[left], grouped.group[places["grouped"]], len(first.classes)
         with_leak, without = (st.rates_of_those_there(confusion_matrix(label, said, k)) for said in (a, b))
-        draws = [st.rates_of_those_there(drawn) for drawn in st.resampled(group, label, [a, b], k)]
+        draws = [st.rates_of_those_there(drawn) for drawn in resampled(group, label, [a, b], k)]
         yield {
             "about": _without(key, "protocol")._asdict(),
             "n": len(label),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fer_lightning import cells
+from fer_lightning.ancestry import drew_on
 from fer_lightning.errors import UserError
 from fer_lightning.report.experiments import Experiment, Key, recipe
 from fer_lightning.report.table import KEY, P, from_rows, lines_of
@@ -66,8 +67,7 @@ def _pooled(key: Key, parts: Sequence[_Part]) -> Experiment:
     cards = [part.result["card"] for part in parts]
     differing: tuple[tuple[str, list[str]], ...] = (
         ("data", [str(card["data"]["fingerprint"]) for card in cards]),
-        ("start", [str((card["training"].get("init_from") or {}).get("checkpoint")) for card in cards]),
-        ("teachers", [str([one["checkpoint"] for one in card["training"].get("teachers", [])]) for card in cards]),
+        ("start", [drew_on(card["training"]).get("init_from", "").rpartition("@")[2] for card in cards]),
         ("settings", [str(recipe(card)) for card in cards]),
         ("classes", [str(part.header) for part in parts]),
     )

@@ -100,17 +100,29 @@ def _also_differ(one: Found, recipes: Recipes) -> str:
     return "; ".join(words) or NONE
 
 
-def leaks(found: Found) -> Iterator[Block]:
-    """Yield what random folds add to the scores of grouped ones."""
-    mine = [one for one in found["leaks"] if one["about"]["tta"] == "none"]
-    if not mine:
+def leaks(found: Found, recipes: Recipes) -> Iterator[Block]:
+    """Yield what random folds add to the scores of grouped ones.
+
+    Args:
+        found: What ``findings.findings`` returned.
+        recipes: Settings; where those differ the leak cannot be told from them.
+    """
+    seen = [one for one in found["leaks"] if one["about"]["tta"] == "none"]
+    if not seen:
         return
+    names = [f"{one['about']['network']} {start_of(one['about'])}, {called(one['about']['source'])}" for one in seen]
+    unlike = [_also_differ({**one, "by": "protocol", "first": "random", "second": "grouped"}, recipes) for one in seen]
+    mine = [one for one, words in zip(seen, unlike, strict=True) if words == NONE]
     yield Heading("What the leak is worth: random against grouped folds")
     yield Text(
         "Random folds put frames of one film, or copies of one picture, on both sides: the network has seen nearly "
         "what it is asked, and the rows that choose its checkpoint leak likewise. The difference is what the figure "
         "under random folds gains by that, on the rows that both scored, for one training of each fold."
     )
+    if others := [f"{name} ({words})" for name, words in zip(names, unlike, strict=True) if words != NONE]:
+        yield Text(f"Left out, as more than the folds differs between random and grouped: {'; '.join(others)}.")
+    if not mine:
+        return
     rows, names, pairs = [], [], []
     for one in mine:
         about = one["about"]

@@ -10,8 +10,6 @@ from scipy import stats
 
 from fer_lightning.scores import rates
 
-_RESAMPLES = 2000
-_SEED = 0
 Rates = dict[str, NDArray[np.float64]]
 
 
@@ -40,32 +38,6 @@ def over_folds(each: Sequence[Rates]) -> tuple[Rates, Rates]:
         stacked = {name: np.stack([one[name] for one in each]) for name in each[0]}
         mean = {name: np.nanmean(values, axis=0) for name, values in stacked.items()}
         return mean, {name: np.nanstd(values, axis=0, ddof=1) for name, values in stacked.items()}
-
-
-def resampled(
-    group: NDArray[np.int64], label: NDArray[np.int64], predictions: Sequence[NDArray[np.int64]], k: int
-) -> list[NDArray[np.int64]]:
-    """Draw whole groups with replacement (cluster bootstrap), for several sets of predictions together.
-
-    Rows of one group are much alike, so drawing single rows would make intervals too narrow. Scores depend on the
-    confusion matrix alone, so groups with the same counts are one pattern, and the patterns are drawn.
-
-    Args:
-        group: Group of each row, ``[n]``.
-        label: Label of each row, ``[n]``.
-        predictions: For each set the predicted class of each row, ``[n]``.
-        k: Number of classes.
-
-    Returns:
-        For each set the confusion matrices of the draws, int64 ``[2000, K, K]``.
-    """
-    names, place = np.unique(group, return_inverse=True)
-    patterns = np.zeros((len(names), len(predictions) * k * k), dtype=np.int64)
-    for number, predicted in enumerate(predictions):
-        np.add.at(patterns, (place, number * k * k + label * k + predicted), 1)
-    kinds, count = np.unique(patterns, axis=0, return_counts=True)
-    drawn = np.random.default_rng(_SEED).multinomial(len(names), count / len(names), _RESAMPLES) @ kinds
-    return [part.reshape(-1, k, k) for part in np.split(drawn, len(predictions), axis=1)]
 
 
 def interval(values: NDArray[np.float64]) -> list[float]:

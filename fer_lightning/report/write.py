@@ -69,8 +69,9 @@ def _blocks(
     yield from runs_part.what_was_run(plain, missing)
     yield from paper_part(mine)
     yield from scores_part.overall(found)
-    yield from scores_part.comparisons(found, {tuple(one.key): one.recipe for one in experiments if one.recipe})
-    yield from scores_part.leaks(found)
+    recipes = {tuple(one.key): one.recipe for one in experiments if one.recipe}
+    yield from scores_part.comparisons(found, recipes)
+    yield from scores_part.leaks(found, recipes)
     yield from runs_part.leakage(experiments)
     yield from scores_part.classes(mine)
     yield from scores_part.calibration(found, mine)

@@ -212,7 +212,7 @@ def test_the_crowd_has_its_share_of_fer2013s_targets(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.truth, np.eye(7, dtype=np.float32)[labels])  # scoring knows no crowd
 
 
-@pytest.mark.parametrize(("crowd", "said"), [(0.3, "fer2013 has no votes here; lay FER.'s"), (1.5, "from 0 to 1")])
+@pytest.mark.parametrize(("crowd", "said"), [(0.3, "no votes here; give --data.crowd 0, or lay"), (1.5, "from 0 to 1")])
 def test_a_share_of_a_crowd_that_is_not_there_is_refused(tmp_path: Path, crowd: float, said: str) -> None:
     fakes.write_fer2013(tmp_path)
     with pytest.raises(UserError, match=said):
