@@ -216,8 +216,10 @@ def test_temperature_is_of_the_held_out_rows_and_scores_are_of_the_fold(whole: W
     held_out, labels, _ = as_arrays(rows(whole.folder, cell, "held out", tta))
     np.testing.assert_allclose(held_out.sum(1), 1, rtol=1e-5)
     assert found["temperature"][tta] == pytest.approx(fit_temperature(held_out, labels), rel=1e-6)
-    fold, truth, classes = as_arrays(rows(whole.folder, cell, "fold", tta))
-    assert found["scores"][tta] == json.loads(json.dumps(score(fold, truth, classes)))
+    scored = rows(whole.folder, cell, "fold", tta)
+    fold, truth, classes = as_arrays(scored)
+    groups = np.array([int(row["group"]) for row in scored])
+    assert found["scores"][tta] == json.loads(json.dumps(score(fold, truth, classes, groups=groups)))
 
 
 def test_the_checkpoint_was_chosen_on_the_held_out_rows(whole: Whole) -> None:
