@@ -8,6 +8,9 @@ from fer_lightning import checkpoint
 from fer_lightning.checkpoint import Card
 from fer_lightning.errors import UserError
 
+DRAWN_ON = {"init_from": "init_from", "model.teacher": "teachers"}
+"""Options that name other checkpoints, and where a card's ``training`` keeps what is known of those."""
+
 _SAME_PICTURES = {"fer2013": "fer2013", "ferplus": "fer2013", "ckplus": "ckplus"}
 _DRAWN = "sketch"
 _LEAKS_DROPPED = "leaks dropped"  # as data/folds.py calls such a split
@@ -30,10 +33,6 @@ def origin(path: Path, card: Card) -> dict[str, Any]:
         "data": {key: card["data"][key] for key in ("source", "split", "fingerprint")},
         "training": {"config": {"data": training["config"]["data"]}, **before},
     }
-
-
-DRAWN_ON = {"init_from": "init_from", "model.teacher": "teachers"}
-"""Options that name other checkpoints, and where a card's ``training`` keeps what is known of those."""
 
 
 def drew_on(training: dict[str, Any]) -> dict[str, str]:

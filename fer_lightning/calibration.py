@@ -18,7 +18,7 @@ def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.int6
     """Return the temperature under which held-out rows are most likely; above 1 the network was too sure.
 
     A weak prior (its logarithm is normal around 0) keeps few rows from saying too much: where all of them are known,
-    the likelihood alone would want a network that is never in doubt. Of thousands of rows it changes nothing.
+    the likelihood alone would want a network that is never in doubt. Among thousands of rows it hardly counts.
 
     Args:
         probabilities: ``[n, K]``, rows sum to 1, n at least 1.

@@ -190,7 +190,8 @@ class _Work:
             self.failed.append(cell)
             said = _last_line(folder)
             print(f"failed: {cell.name}, exit code {code}: {said}; see {folder / cells.LOG}", flush=True)
-            self.mistakes += [said.removeprefix("error: ")] if code == 2 else []
+            if code == 2:
+                self.mistakes.append(said.removeprefix("error: "))
             self._stop_if_hopeless()
         else:
             found = cells.read_json(folder / cells.RESULT)["scores"][cell.tta[0]]

@@ -138,7 +138,7 @@ def recipe(card: dict[str, Any]) -> dict[str, str]:
             found[name] = str(trainer[name])
     if config.get("patience"):
         found["patience"] = str(config["patience"])
-    if teachers := drew_on({"teachers": training.get("teachers")}).get("model.teacher"):
+    if teachers := drew_on(training).get("model.teacher"):
         found["teacher"] = teachers
     if (processes := training["device"].rpartition(" x ")[2]) != "1":
         found["processes"] = processes

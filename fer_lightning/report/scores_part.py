@@ -107,26 +107,24 @@ def leaks(found: Found, recipes: Recipes) -> Iterator[Block]:
         found: What ``findings.findings`` returned.
         recipes: Settings; where those differ the leak cannot be told from them.
     """
-    seen = [one for one in found["leaks"] if one["about"]["tta"] == "none"]
-    if not seen:
+    mine = [one for one in found["leaks"] if one["about"]["tta"] == "none"]
+    if not mine:
         return
-    names = [f"{one['about']['network']} {start_of(one['about'])}, {called(one['about']['source'])}" for one in seen]
-    unlike = [_also_differ({**one, "by": "protocol", "first": "random", "second": "grouped"}, recipes) for one in seen]
-    mine = [one for one, words in zip(seen, unlike, strict=True) if words == NONE]
     yield Heading("What the leak is worth: random against grouped folds")
     yield Text(
         "Random folds put frames of one film, or copies of one picture, on both sides: the network has seen nearly "
         "what it is asked, and the rows that choose its checkpoint leak likewise. The difference is what the figure "
         "under random folds gains by that, on the rows that both scored, for one training of each fold."
     )
-    if others := [f"{name} ({words})" for name, words in zip(names, unlike, strict=True) if words != NONE]:
-        yield Text(f"Left out, as more than the folds differs between random and grouped: {'; '.join(others)}.")
-    if not mine:
-        return
-    rows, names, pairs = [], [], []
+    rows, names, pairs, left_out = [], [], [], []
     for one in mine:
         about = one["about"]
-        name = f"{about['network']} {start_of(about)}, {called(about['source'])}, {about['folds']} folds"
+        name = f"{about['network']} {start_of(about)}, {called(about['source'])}"
+        unlike = _also_differ({**one, "by": "protocol", "first": "random", "second": "grouped"}, recipes)
+        if unlike != NONE:
+            left_out.append(f"{name} ({unlike})")
+            continue
+        name += f", {about['folds']} folds"
         names.append(name)
         pairs.append((one["scores"]["accuracy"]["random"], one["scores"]["accuracy"]["grouped"]))
         cells = [name, f"{one['n']:,}"]
@@ -134,6 +132,10 @@ def leaks(found: Found, recipes: Recipes) -> Iterator[Block]:
             cells += [figure(value["random"]), figure(value["grouped"]), signed(value["leak"])]
             cells.append(between(value["interval"], differences=True))
         rows.append(cells)
+    if left_out:
+        yield Text(f"Left out, as more than the folds differs between random and grouped: {'; '.join(left_out)}.")
+    if not rows:
+        return
     columns = ("random", "grouped", "leak", "leak 95 % interval")
     header = ("network, start, data", "rows", *(f"{score} {c}" for score in ("accuracy", "macro-F1") for c in columns))
     yield Table("leaks", "The same networks under both kinds of folds", header, rows)
