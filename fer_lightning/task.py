@@ -15,8 +15,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from fer_lightning.distillation import Teachers, distillation_loss
 from fer_lightning.errors import UserError
 from fer_lightning.metrics import ExpressionMetrics
-from fer_lightning.models import NetworkName, build_network
+from fer_lightning.models import TAKE_ANY_SIDE, NetworkName, build_network
 from fer_lightning.preprocess import to_tensor
+from fer_lightning.progressive import shown, side_at
 
 
 class ExpressionTask(pl.LightningModule):
@@ -37,6 +38,7 @@ class ExpressionTask(pl.LightningModule):
         label_smoothing: float = 0.05,
         class_weights: Literal["none", "balanced"] = "none",
         ema_decay: float = 0.999,
+        progressive_resizing: float = 0.0,
         teacher: list[str] | None = None,
         distillation_weight: float = 0.7,
         distillation_temperature: float = 3.0,
@@ -58,15 +60,21 @@ class ExpressionTask(pl.LightningModule):
             label_smoothing: Share of the target spread over all classes, 0..1.
             class_weights: balanced weighs each class by the inverse of its share in the training rows.
             ema_decay: Decay of the averaged weights, which are scored and saved; 0 scores the raw weights.
+            progressive_resizing: Share of the training, at its beginning, in which faces are smaller (32, then 40
+                pixels) and cost less; for networks that average over the picture.
             teacher: Checkpoints, trained on the same data, whose averaged answers are learned beside the targets.
             distillation_weight: Weight of the teachers in the loss, 0..1; the rest is that of the targets.
             distillation_temperature: Temperature that softens the answers of teachers and network, above 0.
             seed: Seed of dropout; with it every step draws the same whether a run was resumed or not.
         """
         super().__init__()
-        for name, value in (("warmup", warmup), ("label_smoothing", label_smoothing), ("ema_decay", ema_decay)):
+        shares = {"warmup": warmup, "label_smoothing": label_smoothing, "ema_decay": ema_decay}
+        for name, value in {**shares, "progressive_resizing": progressive_resizing}.items():
             if not 0 <= value < 1:
                 raise UserError(f"--model.{name} {value}: need a number from 0 to below 1")
+        if progressive_resizing and network not in TAKE_ANY_SIDE:
+            said = f"--model.progressive_resizing {progressive_resizing}: {network}"
+            raise UserError(f"{said} takes faces of one size only; give 0, or choose from {', '.join(TAKE_ANY_SIDE)}")
         if not 0 <= distillation_weight <= 1 or not 0 < distillation_temperature < math.inf:
             weights = f"--model.distillation_weight {distillation_weight}"
             raise UserError(
@@ -78,11 +86,13 @@ class ExpressionTask(pl.LightningModule):
         self.classes = tuple(classes)
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.label_smoothing, self.ema_decay, self.seed = label_smoothing, ema_decay, seed
+        self.progressive_resizing = progressive_resizing
         given = {"dropout": dropout, "groups": groups, "dilation": dilation, "batch_norm": batch_norm}
         self.options = {name: value for name, value in given.items() if value is not None}
         self.network_name: NetworkName = network
         self.net = build_network(network, len(classes), **self.options).to(memory_format=torch.channels_last)
         self.class_weights = _balanced(class_shares, len(classes)) if class_weights == "balanced" else None
+        self._steps = 1  # of the whole training, known when it begins
         self.distillation = (distillation_weight, distillation_temperature)
         self._teachers: tuple[Teachers] | None = None  # in a tuple, so that no checkpoint holds their weights
         self.card: dict[str, Any] = {}
@@ -110,7 +120,8 @@ class ExpressionTask(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of one batch, averaged over its rows."""
         faces = to_tensor(batch["faces"])
-        logits: Tensor = self.net(faces)
+        done = self.global_step / self._steps
+        logits: Tensor = self.net(shown(faces, side_at(done, self.progressive_resizing)))
         loss = self.loss(logits, batch["targets"])
         if self._teachers:
             weight, temperature = self.distillation
@@ -190,7 +201,7 @@ class ExpressionTask(pl.LightningModule):
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
         if math.isinf(self.trainer.estimated_stepping_batches):
             raise UserError("max_epochs -1: give the training a length; its learning rate falls to the end")
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        steps = self._steps = max(1, int(self.trainer.estimated_stepping_batches))
         warmup = max(1, round(self.warmup * steps))
 
         def factor(step: int) -> float:

@@ -10,6 +10,7 @@ import torch
 
 from fer_lightning import checkpoint
 from fer_lightning.cli import main
+from fer_lightning.progressive import SMALLER, shown
 from tests import fakes
 
 SHORT = ["--data.batch_size", "16", "--trainer.max_epochs", "1", "--data.augment", "none"]
@@ -152,6 +153,28 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_workers(fer2013: Path
     first = weights("first", "--data.num_workers", "0")
     assert torch.equal(first, weights("again", "--data.num_workers", "2"))
     assert not torch.equal(first, weights("other", "--seed_everything", "7"))
+
+
+def test_faces_grow_with_the_training(fer2013: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained_on: list[int] = []
+
+    def spied(faces: torch.Tensor, side: int) -> torch.Tensor:
+        trained_on.append(shown(faces, side).shape[-1])
+        return shown(faces, side)
+
+    monkeypatch.setattr("fer_lightning.task.shown", spied)
+    words = ["--model.progressive_resizing", "0.5", "--trainer.max_epochs", "4", "--trainer.limit_train_batches", "2"]
+    assert fit(tmp_path, "--data.root", str(fer2013), *words) == 0
+    assert trained_on == [32, 32, 40, 40, 48, 48, 48, 48]
+    card = checkpoint.read_card(tmp_path / "fer2013-improved_cnn" / "version_0" / "best.safetensors")
+    assert card["training"]["config"]["model"]["progressive_resizing"] == 0.5
+
+
+def test_a_smaller_face_keeps_its_grey_levels() -> None:
+    faces = torch.rand(3, 1, 48, 48)
+    assert shown(faces, 48) is faces
+    for side in SMALLER:
+        torch.testing.assert_close(shown(faces, side).mean((1, 2, 3)), faces.mean((1, 2, 3)), atol=0.01, rtol=0)
 
 
 def test_patience_stops_a_training_that_gains_nothing(fer2013: Path, tmp_path: Path) -> None:

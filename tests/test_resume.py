@@ -21,6 +21,7 @@ EPOCHS = 4
 
 def command(data: Path, base: Path) -> list[str]:
     words = ["fit", "--data.root", str(data), "--data.augment", "strong", "--data.batch_size", "16"]
+    words += ["--model.progressive_resizing", "0.6"]
     return [*words, "--trainer.max_epochs", str(EPOCHS), "--trainer.default_root_dir", str(base)]
 
 
@@ -120,7 +121,7 @@ def test_a_run_of_other_data_is_refused(trained: Path, tmp_path: Path, capsys: p
 def test_a_run_of_another_network_is_refused(
     trained: Path, fer2013: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*command(fer2013, tmp_path), "--model.network", "plain_cnn"]
+    words = [*command(fer2013, tmp_path), "--model.network", "improved_cnn_wide"]
     said = refused([*words, "--ckpt_path", str(trained / "checkpoints/last.ckpt")], capsys)
     assert "was trained with network" in said
 

@@ -146,6 +146,11 @@ def test_averaging_is_part_of_the_recipe_unless_switched_off() -> None:
         ({"network": "resnet"}, "network resnet: choose from improved_cnn, improved_cnn_wide, plain_cnn"),
         ({"network": "plain_cnn", "groups": 4}, "network plain_cnn with {'groups': 4}: .*unexpected keyword"),
         ({"groups": 5}, "groups 5 must divide"),
+        ({"progressive_resizing": 1.0}, "--model.progressive_resizing 1.0: need a number from 0 to below 1"),
+        (
+            {"network": "plain_cnn", "progressive_resizing": 0.5},
+            "--model.progressive_resizing 0.5: plain_cnn takes faces of one size only; give 0, or choose from improved",
+        ),
         ({"dropout": 1.5}, "dropout probability has to be between 0 and 1"),
     ],
 )

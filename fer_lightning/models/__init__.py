@@ -20,6 +20,9 @@ _CLASSES: dict[str, type[nn.Module]] = {
     "regnet_y": RegNetY,
 }
 
+TAKE_ANY_SIDE = tuple(name for name in _CLASSES if name != "plain_cnn")
+"""Networks that average over the picture; the others, with dense layers over it, need its full side."""
+
 
 def build_network(name: NetworkName, classes: int = 7, **options: Any) -> nn.Module:
     """Build a network with fresh weights.
