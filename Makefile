@@ -34,11 +34,13 @@ paper: setup
 	$(CK) --networks improved_cnn --starts fer2013_45_epochs=fer2013-improved_cnn $(TUNING)
 	$(MAKE) results/fer2013 results/ckplus
 
+# A report into docs/results, and its tables into README.
 results/%: setup
 	$(BIN)/python -m fer_lightning report runs/paper/$*
 	rm -rf docs/results/$* && mkdir -p docs/results/$*/figures
 	cp runs/paper/$*/report/report.md runs/paper/$*/report/scores.csv docs/results/$*/
 	cp runs/paper/$*/report/figures/*.svg docs/results/$*/figures/
+	$(BIN)/python docs/results/excerpt.py
 
 # FER2013's finished cells without their weights, from which its report is made again. Unpacked
 # (mkdir -p runs/paper/fer2013; ls docs/results/cells/* | xargs -n1 tar -C runs/paper/fer2013 -xf) crossval takes them
