@@ -91,7 +91,7 @@ def must_match(folder: Path, cell: Cell) -> None:
         return
     before, now = (_settings(of, scored=finished) for of in (_cell_in(file), cell))
     if finished:
-        before |= _drew_on(file)
+        before |= _start_and_teachers_in(file)
         now |= {name: ", ".join(map(checkpoint.identity, files)) for name, files in _given_files(cell).items()}
     for name in sorted(before.keys() | now.keys()):
         was, is_now = before.get(name), now.get(name)
@@ -115,7 +115,7 @@ def _settings(cell: Cell, *, scored: bool) -> dict[str, str | None]:
     return {**fixed, "tta": ",".join(cell.tta)} if scored else fixed
 
 
-def _drew_on(result: Path) -> dict[str, str | None]:
+def _start_and_teachers_in(result: Path) -> dict[str, str | None]:
     """Return the start and the teachers of a finished cell, by their identities."""
     try:
         return dict(drew_on(read_json(result)["card"]["training"]))

@@ -219,6 +219,13 @@ def test_a_share_of_a_crowd_that_is_not_there_is_refused(tmp_path: Path, crowd: 
         _ = ExpressionDataModule(source="fer2013", root=str(tmp_path), crowd=crowd).targets
 
 
+def test_a_share_of_the_crowd_is_refused_where_all_is_the_crowds(tmp_path: Path) -> None:
+    fakes.write_fer2013(tmp_path)
+    fakes.write_ferplus(tmp_path)
+    with pytest.raises(UserError, match=r"ferplus's targets are votes alone; give --data\.crowd 0"):
+        _ = ExpressionDataModule(source="ferplus", root=str(tmp_path), crowd=0.3).targets
+
+
 def test_real_crowd_agrees_with_ferplus(real_data: Path) -> None:
     """The seven classes' shares beside FER2013 are those of the FER+ source."""
     beside = ExpressionDataModule(source="fer2013", root=str(real_data / "fer2013")).faces
