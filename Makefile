@@ -10,7 +10,7 @@ FER2013 ?= data/fer2013
 JOBS ?= 1
 PLAIN ?=
 
-.PHONY: fit demo test paper cells setup lint clean
+.PHONY: fit demo test paper readme cells setup lint clean
 fit: setup
 	$(BIN)/python -m fer_lightning fit $(ARGS)
 
@@ -32,14 +32,16 @@ paper: setup
 	$(CK) --trainer.max_epochs 40
 	$(CK) --starts $(call CELL,improved_cnn),$(call CELL,plain_cnn) $(TUNING)
 	$(CK) --networks improved_cnn --starts fer2013_45_epochs=fer2013-improved_cnn $(TUNING)
-	$(MAKE) results/fer2013 results/ckplus
+	$(MAKE) results/fer2013 results/ckplus readme
 
-# A report into docs/results, and its tables into README.
 results/%: setup
 	$(BIN)/python -m fer_lightning report runs/paper/$*
 	rm -rf docs/results/$* && mkdir -p docs/results/$*/figures
 	cp runs/paper/$*/report/report.md runs/paper/$*/report/scores.csv docs/results/$*/
 	cp runs/paper/$*/report/figures/*.svg docs/results/$*/figures/
+
+# README's tables, from both reports.
+readme: setup
 	$(BIN)/python docs/results/excerpt.py
 
 # FER2013's finished cells without their weights, from which its report is made again. Unpacked

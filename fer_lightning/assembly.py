@@ -15,7 +15,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from fer_lightning import options, runs
+from fer_lightning import checkpoint, options, runs
 from fer_lightning.callbacks import callbacks
 from fer_lightning.data.datamodule import ExpressionDataModule
 from fer_lightning.data.sources import recognise
@@ -107,13 +107,14 @@ class Assembly(LightningCLI):
             raise UserError("--trainer.overfit_batches: not supported here; use --trainer.limit_train_batches")
         if trainer["max_epochs"] == -1:
             raise UserError("--trainer.max_epochs -1: give the training a length; its learning rate falls to the end")
-        if trainer["max_epochs"] is None and trainer["max_steps"] == -1:  # the learning rate needs to know the end
-            trainer["max_epochs"] = options.EPOCHS_OF_DRAWINGS if source == "sketch" else options.EPOCHS
         self.base, self.name = Path(trainer["default_root_dir"]), f"{source}-{self.config['model']['network']}"
         if self.resume == "last":
             self.resume = str(runs.last_checkpoint(self.base, self.name))
         elif self.resume and not Path(self.resume).is_file():
             raise UserError(f"--ckpt_path {self.resume}: no such file; give a .ckpt file, or last")
+        if trainer["max_epochs"] is None and trainer["max_steps"] == -1:  # the learning rate needs to know the end
+            usual = options.EPOCHS_OF_DRAWINGS if source == "sketch" else options.EPOCHS
+            trainer["max_epochs"] = (_planned(Path(self.resume)) if self.resume else None) or usual
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Make the run's folder, and add its callbacks and, where it is installed, TensorBoard."""
@@ -143,6 +144,11 @@ class Assembly(LightningCLI):
         """Return the resolved options as plain JSON."""
         found: dict[str, Any] = json.loads(self.parser.dump(self.config, format="json", skip_none=False))
         return found
+
+
+def _planned(resume: Path) -> int | None:
+    epochs: int | None = checkpoint.read_card(resume)["training"]["config"]["trainer"]["max_epochs"]
+    return epochs
 
 
 @contextlib.contextmanager

@@ -94,6 +94,9 @@ def _is_of_before(before: dict[str, Any], found: dict[str, Any]) -> bool:
 
 def _differs(part: str, before: dict[str, Any], found: dict[str, Any]) -> str | None:
     """Return which figure of a card was not reproduced, None where all were that both have."""
+    if before["n"] != found["n"]:
+        reason = "it was scored with another set of files: FER+'s fer2013new.csv tells which rows show no face"
+        return f"card: {part} has {before['n']:,} rows, here it has {found['n']:,}; {reason}"
     raw, again = ({**of, **of.get("uncalibrated", {})} for of in (before, found))  # whatever their temperatures
     for name in ("accuracy", "macro_f1", *HONESTY):
         tolerance = _LAST_DIGITS if name in HONESTY else 1e-9

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -130,7 +131,7 @@ def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: Sequ
 
 def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str, Any], found: Predictions) -> None:
     data, cards = opened.cli.datamodule, opened.cards
-    _score_twin_free(opened, scores, found)
+    _score_subsets(opened, scores, found)
     seen = seen_by([split for card in cards for split in trained_splits(card, data)], found)
     report = {
         "checkpoint": " + ".join(map(str, paths)),
@@ -143,7 +144,7 @@ def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str,
         "scores": scores,
         "environment": environment(),
     }
-    folder = _folder(opened.cli, paths) / f"test-{data.faces.source}{'' if tta == 'none' else f'-{tta}'}"
+    folder = _folder(opened.cli, paths) / _name_of_test(cards[0], data, tta)
     files = write_report(folder, report, _table(data, found, opened.temperature))
     print(f"written to {folder}: " + ", ".join(file.name for file in files))
     if seen and (seen["trained"] or seen["chose"]):
@@ -163,22 +164,35 @@ def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str,
 
 def _folder(cli: Assembly, paths: Sequence[Path]) -> Path:
     """Return where reports on these checkpoints go: into the run of a single one, else below the root of all runs."""
-    if len(paths) > 1:
-        stems = "+".join(path.stem for path in paths).encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
-        identities = "+".join(map(checkpoint.identity, paths)).encode(errors="ignore")
-        return Path(cli.trainer.default_root_dir) / f"{stems}@{hashlib.sha256(identities).hexdigest()[:8]}"
-    return runs.run_of(paths[0]) or Path(cli.trainer.default_root_dir) / paths[0].stem
+    if len(paths) == 1 and (run := runs.run_of(paths[0])):
+        return run
+    stems = "+".join(path.stem for path in paths).encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
+    identities = "+".join(map(checkpoint.identity, paths)).encode(errors="ignore")
+    return Path(cli.trainer.default_root_dir) / f"{stems}@{hashlib.sha256(identities).hexdigest()[:8]}"
 
 
-def _score_twin_free(opened: Opened, scores: dict[str, Any], found: Predictions) -> None:
-    """Add the score of the rows without a twin; official parts have twins, folds by picture have none."""
+def _name_of_test(card: checkpoint.Card, data: ExpressionDataModule, tta: Views) -> str:
+    """Return the name of a test's folder: what is scored, with the fold where it is not the checkpoint's own."""
+    name = f"test-{data.faces.source}{'' if tta == 'none' else f'-{tta}'}"
+    own = any(np.array_equal(split.test, data.rows("test")) for split in trained_splits(card, data))
+    if own or data.split.names["test"] == data.faces.roles.get("test"):
+        return name
+    return f"{name}-{re.sub(r'[^a-z0-9]+', '-', f'{data.split.protocol} fold {data.fold}'.lower())}"
+
+
+def _score_subsets(opened: Opened, scores: dict[str, Any], found: Predictions) -> None:
+    """Add the scores of the rows without a twin (official parts have twins), and of those with a majority of votes."""
     data = opened.cli.datamodule
     alone = data.twin_free()[np.isin(data.rows("test"), found.rows)]
-    if data.faces.roles and not alone.all() and alone.any():
-        part = f"{data.split.names['test']} twin-free"
-        those = Predictions(found.probabilities[alone], found.labels[alone], found.rows[alone])
-        scores[part] = score_rows(data, those, opened.temperature)
-        print(f"{part}: {score_line(scores[part])}")
+    subsets = {"twin-free": alone} if data.faces.roles else {}
+    if data.faces.majority is not None:
+        subsets["majority"] = data.faces.majority[found.rows]
+    for name, taken in subsets.items():
+        if taken.any() and not taken.all():
+            part = f"{data.split.names['test']} {name}"
+            those = Predictions(found.probabilities[taken], found.labels[taken], found.rows[taken])
+            scores[part] = score_rows(data, those, opened.temperature)
+            print(f"{part}: {score_line(scores[part])}")
 
 
 def _table(data: ExpressionDataModule, found: Predictions, temperature: float) -> list[Sequence[Any]]:

@@ -31,6 +31,16 @@ _LINKED = {"classes", "class_shares", "seed"}  # the command line takes them fro
 EPOCHS, EPOCHS_OF_DRAWINGS = 30, 12
 """Length of a training that was not given one: of real faces, and of the drawn ones, which are learned sooner."""
 
+OF_THE_TRAINER = {
+    "precision": "32-true",
+    "max_steps": -1,
+    "accumulate_grad_batches": 1,
+    "gradient_clip_val": 1.0,
+    "limit_train_batches": None,
+    "limit_val_batches": None,
+}
+"""Options of Lightning's Trainer that shape a training, with their usual values; one not given may be None."""
+
 VIEWS: tuple["Views", ...] = ("none", "flip", "ten_crop")
 """What ``--tta`` takes, as :class:`~fer_lightning.models.ensemble.Ensemble` does."""
 

@@ -1,4 +1,4 @@
-"""Progressive resizing: a training's first epochs see smaller faces, which cost half as much or less."""
+"""Progressive resizing: a training's first epochs see smaller faces, at 44 and then 69 % of the arithmetic."""
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,5 +20,7 @@ def side_at(done: float, share: float) -> int:
 
 
 def shown(faces: Tensor, side: int) -> Tensor:
-    """Scale faces ``(N, 1, 48, 48)`` down to ``(N, 1, side, side)``, every pixel counting (area averaging)."""
-    return faces if side == faces.shape[-1] else F.interpolate(faces, size=(side, side), mode="area")
+    """Scale faces ``(N, 1, 48, 48)`` down to ``(N, 1, side, side)``, blurred so that no detail turns into a pattern."""
+    if side == faces.shape[-1]:
+        return faces
+    return F.interpolate(faces, size=(side, side), mode="bilinear", align_corners=False, antialias=True)

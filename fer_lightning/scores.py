@@ -69,17 +69,26 @@ def _honesty(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], votes: NDArray[np.floating] | None
 ) -> dict[str, float]:
     """Return the scores that are about the probabilities themselves, and not only about which is the highest."""
-    logarithms = np.log(np.maximum(probabilities, _SMALLEST))
     found = {
         "ece": calibration_error(probabilities.max(1), probabilities.argmax(1) == labels),
-        "nll": float(-logarithms[np.arange(len(labels)), labels].mean()),
+        "nll": log_likelihood(probabilities, labels),
         "brier": brier(probabilities, labels),
     }
     if votes is not None:
         shares = np.asarray(votes, dtype=np.float64)
         own = np.log(shares, where=shares > 0, out=np.zeros_like(shares))  # a share of 0 adds nothing
-        found["kl_to_votes"] = float((shares * (own - logarithms)).sum(1).mean())
+        found["kl_to_votes"] = float((shares * (own - np.log(np.maximum(probabilities, _SMALLEST)))).sum(1).mean())
     return found
+
+
+def log_likelihood(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the mean negative log-likelihood of the labels, in nats.
+
+    Args:
+        probabilities: ``[n, K]``.
+        labels: int ``[n]``.
+    """
+    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], _SMALLEST)).mean())
 
 
 def brier(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -158,7 +159,7 @@ class ExpressionTask(pl.LightningModule):
         size = len(logits)
         loss = F.cross_entropy(logits, batch["targets"])
         self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
-        if not self.trainer.training and not self.trainer.sanity_checking:
+        if self.trainer.state.fn != TrainerFn.FITTING:
             self.predictions.append((batch["rows"].cpu(), batch["labels"].cpu(), probabilities.cpu()))
 
     def _metrics(self, stage: str) -> ExpressionMetrics:

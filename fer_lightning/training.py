@@ -5,11 +5,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
-from fer_lightning import checkpoint, runs
+from fer_lightning import checkpoint, options, runs
 from fer_lightning.ancestry import DRAWN_ON, drew_on, origin
 from fer_lightning.assembly import Assembly
 from fer_lightning.callbacks import CHOSEN_BY, so_far
@@ -181,12 +182,15 @@ def _is_finished(cli: Assembly, resume: Path) -> bool:
     before = checkpoint.read_card(resume)
     _must_match(resume, before, cli.model.card)
     done, wanted = before["training"].get("best_epoch", 0), cli.trainer.max_epochs
+    planned = before["training"]["config"]["trainer"]["max_epochs"]
     if wanted is None or wanted < 0 or done < wanted:
+        if planned != wanted and cli.trainer.is_global_zero:
+            print(f"planned for {planned} epochs, now for {wanted}: the learning rate goes on along the new length")
         return False
     file = cli.run / runs.BEST
     if cli.trainer.is_global_zero:
-        if not file.exists():  # stopped after the last epoch, but before its end
-            _finish(cli)
+        if not file.exists() or checkpoint.read_card(file)["training"]["epochs"] != so_far(cli.run)[0]:
+            _finish(cli)  # it was stopped after the last epoch, but before its end
         else:
             print(f"{resume}: has its {done} epochs, nothing is left to train; checkpoint: {file}")
             print(f"to train longer, give a --trainer.max_epochs above {done}")
@@ -204,9 +208,13 @@ def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> 
         was, is_now = (of.get(option) for of in drawn)
         if not checkpoint.are_same(was, is_now):
             compared.append((f"--{option}", was, is_now))
+    was_set, is_set = before["training"]["config"], now["training"]["config"]
     for group in ("model", "data"):
-        old, new = before["training"]["config"][group], now["training"]["config"][group]
+        old, new = was_set[group], is_set[group]
         compared += [(f"--{group}.{key}", old[key], new[key]) for key in old if key in new and key not in _MAY_CHANGE]
+    for key, usual in options.OF_THE_TRAINER.items():
+        compared.append((f"--trainer.{key}", *(_given(of["trainer"].get(key), usual) for of in (was_set, is_set))))
+    compared += [(f"--{key}", was_set[key], is_set[key]) for key in ("seed_everything", "patience")]
     if "crowd" in before["data"]:  # a card of older versions does not tell
         compared.append(("FER+'s file", _short(before["data"]["crowd"]), _short(now["data"]["crowd"])))
     for what, was, is_now in compared:
@@ -214,6 +222,10 @@ def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> 
             raise UserError(
                 f"{resume}: was trained with {what} {was}, now it is {is_now}; resume with the same settings"
             )
+
+
+def _given(value: Any, usual: Any) -> Any:
+    return usual if value is None else value
 
 
 def _short(fingerprint: str | None) -> str | None:

@@ -40,12 +40,13 @@ def start_from(
     shared = [label for label in classes if label in known]
     ours, wanted = [classes.index(label) for label in shared], [known.index(label) for label in shared]
     heads = _heads(name, options, len(classes))
-    state = network.state_dict()
-    for key, value in loaded.network.state_dict().items():
+    state, given = network.state_dict(), loaded.network.state_dict()
+    shapes, given_shapes = ({k: v.shape for k, v in of.items() if k not in heads} for of in (state, given))
+    if shapes != given_shapes:
+        raise UserError(f"--init_from {path}: its network has other options ({loaded.card['network']['options']})")
+    for key, value in given.items():
         if key in heads:
             state[key][ours] = value[wanted]
-        elif state[key].shape != value.shape:
-            raise UserError(f"--init_from {path}: its network has other options ({loaded.card['network']['options']})")
         else:
             state[key].copy_(value)
     return {**origin(path, loaded.card), "classes": shared}

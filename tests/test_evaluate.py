@@ -37,12 +37,14 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 def scored(run: Path, *words: str, file: str = "best.safetensors") -> dict[str, Any]:
     assert main(["test", "--ckpt_path", str(run / file), *words]) == 0
-    report: dict[str, Any] = json.loads((run / "test-fer2013" / "report.json").read_text())
+    (folder,) = run.glob("test-fer2013*")
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return report
 
 
 def predictions(run: Path) -> list[dict[str, str]]:
-    with (run / "test-fer2013" / "predictions.csv").open(newline="") as file:
+    (folder,) = run.glob("test-fer2013*")
+    with (folder / "predictions.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -236,6 +238,31 @@ def test_rows_of_another_split_are_told_apart_from_unseen_ones(run: Path, capsys
     assert f"of these {len(rows)} rows the network was trained on {seen['trained']}" in said
     assert "so it stays as it is" in said
     assert checkpoint.read_card(run / "best.safetensors") == before
+    assert [folder.name for folder in run.glob("test-*")] == ["test-fer2013-random-5-folds-seed-0-fold-1"]
+
+
+def test_reports_on_files_of_one_name_are_kept_apart(
+    run: Path, second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in (run / "best.safetensors", second):
+        shutil.copy(file, tmp_path / "best.safetensors")
+        assert main(["test", "--ckpt_path", "best.safetensors"]) == 0
+    reports = [json.loads(file.read_text()) for file in tmp_path.glob("runs/best@*/test-fer2013/report.json")]
+    assert len({report["scores"]["PrivateTest"]["nll"] for report in reports}) == 2
+
+
+def test_a_card_of_more_or_fewer_rows_is_told_from_one_that_does_not_come_out(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fewer(card: dict[str, Any]) -> None:
+        card["scores"]["PrivateTest"]["n"] -= 3
+
+    scored(run)
+    changed(run / "best.safetensors", fewer)
+    capsys.readouterr()
+    scored(run)
+    assert "card: PrivateTest has 17 rows, here it has 20; it was scored with another set" in capsys.readouterr().out
 
 
 def test_a_part_of_the_rows_never_enters_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -409,6 +436,23 @@ def test_crowds_are_told_of_too(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert fit_temperature(raw, data.faces.labels[rows]) == pytest.approx(card["calibration"]["temperature"], rel=1e-2)
     said = " ".join(capsys.readouterr().out.split())
     assert f"KL to the votes {found['uncalibrated']['kl_to_votes']:.3f} -> {found['kl_to_votes']:.3f} after" in said
+
+
+def test_rows_with_a_majority_of_the_crowd_are_scored_apart(tmp_path: Path) -> None:
+    """FER+'s authors score on these alone; the rest stays in the other figures."""
+    fakes.write_fer2013(tmp_path / "data", 140)
+    votes = fakes.write_ferplus(tmp_path / "data", 140)
+    lines = votes.read_text().splitlines()
+    place = next(place for place, line in enumerate(lines) if line.startswith("PrivateTest"))
+    lines[place] = ",".join([*lines[place].split(",")[:2], *"5500000000"])
+    votes.write_text("\n".join(lines) + "\n")
+    words = ["--data.source", "ferplus", "--data.root", str(tmp_path / "data"), "--data.batch_size", "16"]
+    short = ["--data.augment", "none", "--trainer.max_epochs", "1", "--trainer.default_root_dir", str(tmp_path)]
+    assert main(["fit", *words, *short]) == 0
+    best = tmp_path / "ferplus-improved_cnn" / "version_0" / "best.safetensors"
+    assert main(["test", "--ckpt_path", str(best)]) == 0
+    scores = checkpoint.read_card(best)["scores"]
+    assert scores["PrivateTest majority"]["n"] == scores["PrivateTest"]["n"] - 1
 
 
 # Several checkpoints, and several views of a face

@@ -108,6 +108,10 @@ def row(file: Path, card: dict[str, Any]) -> str:
 def test_every_figure_is_the_cards_own(file: Path) -> None:
     card = checkpoint.read_card(file)
     assert row(file, card) in README
+    if agreed := card["scores"].get("PrivateTest majority"):
+        low, high = agreed["accuracy_interval"]
+        said = f"{agreed['n']:,} PrivateTest rows it has {agreed['accuracy']:.2%} ({low:.1%} to {high:.1%}), macro-F1 "
+        assert f"{said}{agreed['macro_f1']:.3f}, ECE {agreed['ece']:.3f}" in " ".join(README.split())
     assert markdown(card, file.stem) in CARDS
 
 

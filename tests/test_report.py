@@ -248,6 +248,10 @@ def test_the_table_alone_gives_the_same_figures(run: Path, found: dict[str, Any]
         for kind in ("experiments", "ensembles", "comparisons", "leaks"):
             whole = [one for one in found[kind] if one.get("key", one.get("about"))["source"] == source]
             assert again[kind] == whole
+        text = (tmp_path / source / "report.md").read_text()
+        (tried,) = (part for part in text.split("\n\n") if part.startswith("| data | network | folds | start |"))
+        assert {row.split(" | ")[6] for row in tried.split("\n")[2:]} == {"unknown"}  # the settings
+        assert "does not tell whether more than the folds differs" in text
 
 
 def test_the_same_cells_give_the_same_files(tmp_path: Path) -> None:

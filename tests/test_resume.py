@@ -140,6 +140,10 @@ def test_a_served_file_cannot_be_resumed(
         (["--data.drop_leaks"], "--data.drop_leaks False, now it is True"),
         (["--model.learning_rate", "0.1"], "--model.learning_rate 0.003, now it is 0.1"),
         (["--data.augment", "light"], "--data.augment none, now it is light"),
+        (["--seed_everything", "7"], "--seed_everything 42, now it is 7"),
+        (["--patience", "3"], "--patience 0, now it is 3"),
+        (["--trainer.precision", "bf16-mixed"], "--trainer.precision 32-true, now it is bf16-mixed"),
+        (["--trainer.gradient_clip_val", "0.5"], "--trainer.gradient_clip_val 1.0, now it is 0.5"),
     ],
 )
 def test_a_run_of_other_settings_is_refused(
@@ -183,8 +187,16 @@ def test_a_finished_run_is_left_alone(
     card = checkpoint.read_card(run / "best.safetensors")
     assert (card["training"]["epochs"], card["training"]["resumed"]) == (4, True)
     assert card["scores"] == checkpoint.read_card(trained / "best.safetensors")["scores"]
+    capsys.readouterr()
+    assert main(words[:-1]) == 0  # as long as it was planned
+    assert "has its 4 epochs, nothing is left to train" in capsys.readouterr().out
+    shutil.copy(run / "best.safetensors", tmp_path / "shorter.safetensors")
     assert main([*words, "5"]) == 0
+    assert "planned for 4 epochs, now for 5: the learning rate goes on along" in capsys.readouterr().out
     assert epochs(run) == ["0", "1", "2", "3", "4"]
+    shutil.copy(tmp_path / "shorter.safetensors", run / "best.safetensors")  # as if it was stopped before its end
+    assert main([*words, "5"]) == 0
+    assert checkpoint.read_card(run / "best.safetensors")["training"]["epochs"] == 5
 
 
 def test_two_trainings_never_work_in_one_run(

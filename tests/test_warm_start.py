@@ -168,6 +168,17 @@ def test_the_same_network_of_other_options_is_refused(
     assert f"--init_from {foreign}: its network has other options" in said
 
 
+@pytest.mark.parametrize("first", ["true", "false"])
+def test_a_plain_network_of_other_normalisation_is_refused(
+    first: str, fer2013: Path, foreign: Path, tmp_path: Path, capsys: Said
+) -> None:
+    plain = ["--model.network", "plain_cnn", "--model.batch_norm"]
+    start = made(fer2013, tmp_path / "first", *plain, first)
+    then = "false" if first == "true" else "true"
+    said = refused(fer2013, tmp_path / "then", "--init_from", start, *plain, then, capsys=capsys)
+    assert f"--init_from {start}: its network has other options" in said
+
+
 def test_a_start_that_is_none_is_refused(fer2013: Path, tmp_path: Path, capsys: Said) -> None:
     assert "gone: no such checkpoint" in refused(fer2013, tmp_path, "--init_from", "gone", capsys=capsys)
     (tmp_path / "notes.safetensors").write_text("none")

@@ -1,6 +1,6 @@
 """Writes README's section on the paper's experiment anew, from the reports that stand beside this file.
 
-Run it as ``python docs/results/excerpt.py``; ``make results/fer2013`` and ``make results/ckplus`` do.
+Run it as ``python docs/results/excerpt.py``; ``make readme`` does.
 """
 
 import re
@@ -53,7 +53,7 @@ def _tables(reports: dict[str, list[str]], wanted: dict[str, str]) -> Iterator[s
                 if above.startswith(f"**{name}"):
                     columns, alignment, *found = block.split("\n")
                     head = head or f"{columns}\n{alignment}"
-                    if not head.startswith(columns):
+                    if head.split("\n")[0] != columns:
                         raise SystemExit(f"{above} has other columns in one set than in the other; make both anew")
                     caption = above
                     rows += [row for row in found if word in row]

@@ -109,13 +109,17 @@ def shares(counts: NDArray[np.int64], classes: int) -> tuple[NDArray[np.float32]
     Returns:
         Shares float32 ``[N, classes]`` in the package's order, and bool ``[N]``, True for the rows that stay.
     """
-    taken, keep = _foremost(np.where(counts > 1, counts, 0))
+    taken, keep = _foremost(_without_outliers(counts))
     names = FERPLUS_CLASSES if classes == len(FERPLUS_CLASSES) else FER2013_CLASSES
     votes = taken[:, [FERPLUS_COLUMNS.index(name) for name in names]]
     if classes < len(FERPLUS_CLASSES):  # a contemptuous face is none of the seven
         keep &= votes.max(1) >= taken[:, FERPLUS_COLUMNS.index("contempt")]
     total = np.maximum(votes.sum(1, keepdims=True), 1)
     return (votes / total).astype(np.float32), keep
+
+
+def _without_outliers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(counts > 1, counts, 0)
 
 
 def _foremost(clean: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -153,7 +157,7 @@ def read_ferplus(root: Path, options: ReadOptions) -> FaceSet:
 
     Returns:
         The rows that the cleaning leaves, with vote shares; the hard label is the foremost expression (of equals the
-        first in the package's order).
+        first in the package's order). ``majority`` marks those that FER+'s authors score on.
 
     Raises:
         UserError: If a file is missing or broken, or the two do not belong together.
@@ -172,6 +176,7 @@ def read_ferplus(root: Path, options: ReadOptions) -> FaceSet:
         )
     soft, keep = shares(votes.counts[rows], options.ferplus_classes)
     labels = soft[keep].argmax(1).astype(np.int64)
+    clean = _without_outliers(votes.counts[rows][keep])
     left_out = f"FER+ left out {int((~keep).sum()):,} of {len(keep):,} rows: unknown, no face, or no agreement"
     return FaceSet(
         source="ferplus",
@@ -184,5 +189,6 @@ def read_ferplus(root: Path, options: ReadOptions) -> FaceSet:
         parts=base.parts[keep],
         roles=PARTS,
         not_face=_saw_none(votes.counts[rows][keep]),
+        majority=2 * clean.max(1) > clean.sum(1),
         remarks=(*(remark for remark in base.remarks if FILE not in remark), left_out),
     )

@@ -18,13 +18,6 @@ from fer_lightning.ancestry import drew_on
 from fer_lightning.calibration import with_temperature
 
 _OF_THE_CELL = ("root", "source", "split", "folds", "fold", "seed", "num_workers", "on_bad_row", "network", "teacher")
-_OF_THE_TRAINER = {  # options that shape a training, with their usual values; that of an option not given is None
-    "max_steps": -1,
-    "accumulate_grad_batches": 1,
-    "gradient_clip_val": 1.0,
-    "limit_train_batches": None,
-    "limit_val_batches": None,
-}
 
 
 class Key(NamedTuple):
@@ -131,9 +124,7 @@ def recipe(card: dict[str, Any]) -> dict[str, str]:
             known = defaults.get(f"{group}.{name}")
             if known and name not in _OF_THE_CELL and str(value) != known.default:
                 found[name] = str(value)
-    if trainer.get("precision") not in (None, "32-true"):
-        found["precision"] = str(trainer["precision"])
-    for name, usual in _OF_THE_TRAINER.items():
+    for name, usual in options.OF_THE_TRAINER.items():
         if trainer.get(name) not in (None, usual):
             found[name] = str(trainer[name])
     if config.get("patience"):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fer_lightning.calibration import with_temperature
 from fer_lightning.report import statistics as st
 from fer_lightning.report.experiments import Experiment, Key, ensembles
-from fer_lightning.scores import calibration_error, confusion_matrix, reliability, resampled
+from fer_lightning.scores import brier, calibration_error, confusion_matrix, log_likelihood, reliability, resampled
 
 FORMAT = "fer_lightning findings 1"
 HELD_OUT = 10
@@ -81,12 +81,10 @@ def scores(one: Experiment) -> dict[str, Any]:
 
 def _calibration(one: Experiment, probabilities: NDArray[np.float64]) -> dict[str, Any]:
     confidence, right = probabilities.max(1), one.predicted == one.label
-    likelihood = probabilities[np.arange(len(one.label)), one.label]
-    wanted = np.eye(len(one.classes))[one.label]
     return {
         "ece": calibration_error(confidence, right),
-        "nll": float(-np.log(np.maximum(likelihood, 1e-12)).mean()),
-        "brier": float(np.square(probabilities - wanted).sum(1).mean()),
+        "nll": log_likelihood(probabilities, one.label),
+        "brier": brier(probabilities, one.label),
         "reliability": reliability(confidence, right),
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 from fer_lightning.report import figures
 from fer_lightning.report.document import Block, Heading, Picture, Table, Text
 from fer_lightning.report.experiments import Experiment
-from fer_lightning.report.wording import NONE, Found, called, settings, start_of
+from fer_lightning.report.wording import NONE, UNKNOWN, Found, called, settings, start_of
 
 
 def what_was_run(experiments: Sequence[Experiment], missing: Sequence[str]) -> Iterator[Block]:
@@ -34,7 +34,7 @@ def what_was_run(experiments: Sequence[Experiment], missing: Sequence[str]) -> I
                 start_of(one.key._asdict()),
                 f"{len(one.parts)} of {one.wanted}",
                 f"{len(one.label):,}",
-                settings(one.recipe) or NONE,
+                (settings(one.recipe) or NONE) if one.cells else UNKNOWN,
                 f"{seconds / 60:,.0f}" if one.cells else NONE,
             ]
         )
@@ -84,7 +84,7 @@ def leakage(experiments: Sequence[Experiment]) -> Iterator[Block]:
             values = found[part]
             people = values["shared_subjects"]
             cells += [f"{values['rows']:,}", f"{values['identical']:,}", f"{values['near_identical']:,}"]
-            cells.append("unknown" if people is None else str(people))
+            cells.append(UNKNOWN if people is None else str(people))
         rows.append(cells)
     counts = ("rows", "identical", "identical or near", "shared persons")
     header = ("data", "folds", "fold", *(f"{part} {what}" for part in ("scored:", "held out:") for what in counts))

@@ -6,6 +6,7 @@ from fer_lightning.report import figures
 from fer_lightning.report.document import Block, Heading, Picture, Table, Text
 from fer_lightning.report.wording import (
     NONE,
+    UNKNOWN,
     Found,
     between,
     called,
@@ -92,9 +93,10 @@ def comparisons(found: Found, recipes: Recipes) -> Iterator[Block]:
 
 
 def _also_differ(one: Found, recipes: Recipes) -> str:
-    first, second = (
-        recipes.get(tuple({**one["about"], one["by"]: one[side]}.values()), {}) for side in ("first", "second")
-    )
+    keys = (tuple({**one["about"], one["by"]: one[side]}.values()) for side in ("first", "second"))
+    first, second = map(recipes.get, keys)
+    if first is None or second is None:
+        return UNKNOWN
     names = [name for name in dict.fromkeys([*first, *second]) if first.get(name) != second.get(name)]
     words = (f"{name} ({first.get(name, 'default')}, {second.get(name, 'default')})" for name in names)
     return "; ".join(words) or NONE
@@ -121,7 +123,7 @@ def leaks(found: Found, recipes: Recipes) -> Iterator[Block]:
         about = one["about"]
         name = f"{about['network']} {start_of(about)}, {called(about['source'])}"
         unlike = _also_differ({**one, "by": "protocol", "first": "random", "second": "grouped"}, recipes)
-        if unlike != NONE:
+        if unlike not in (NONE, UNKNOWN):
             left_out.append(f"{name} ({unlike})")
             continue
         name += f", {about['folds']} folds"
@@ -132,6 +134,8 @@ def leaks(found: Found, recipes: Recipes) -> Iterator[Block]:
             cells += [figure(value["random"]), figure(value["grouped"]), signed(value["leak"])]
             cells.append(between(value["interval"], differences=True))
         rows.append(cells)
+    if not recipes:
+        yield Text("The table of predictions does not tell whether more than the folds differs between the two.")
     if left_out:
         yield Text(f"Left out, as more than the folds differs between random and grouped: {'; '.join(left_out)}.")
     if not rows:

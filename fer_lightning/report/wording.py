@@ -7,6 +7,8 @@ Found = Mapping[str, Any]
 _CALLED = {"ckplus": "CK+", "fer2013": "FER2013", "ferplus": "FER+"}
 NONE = "\N{EN DASH}"
 """Stands where there is no figure."""
+UNKNOWN = "unknown"
+"""Stands where only the trainings themselves would tell."""
 
 
 def called(source: str) -> str:

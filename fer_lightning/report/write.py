@@ -69,7 +69,7 @@ def _blocks(
     yield from runs_part.what_was_run(plain, missing)
     yield from paper_part(mine)
     yield from scores_part.overall(found)
-    recipes = {tuple(one.key): one.recipe for one in experiments if one.recipe}
+    recipes = {tuple(one.key): one.recipe for one in experiments if one.cells}
     yield from scores_part.comparisons(found, recipes)
     yield from scores_part.leaks(found, recipes)
     yield from runs_part.leakage(experiments)

@@ -99,6 +99,21 @@ def test_of_equal_votes_the_first_in_the_packages_order_is_the_label(tmp_path: P
     assert found.classes[found.labels[0]] == "angry"
 
 
+MAJORITY = {
+    "half is no majority": ([5, 0, 0, 5, 0, 0, 0, 0, 0, 0], False),
+    "more than half": ([6, 0, 0, 4, 0, 0, 0, 0, 0, 0], True),
+    "single votes do not count": ([4, 1, 1, 3, 1, 0, 0, 0, 0, 0], True),
+    "unknown counts": ([4, 3, 0, 0, 0, 0, 0, 0, 3, 0], False),
+}
+
+
+@pytest.mark.parametrize("classes", [7, 8])
+def test_rows_with_a_majority_are_marked(classes: Literal[7, 8], tmp_path: Path) -> None:
+    found = read(write_votes(tmp_path, [counts for counts, _ in MAJORITY.values()]), classes)
+    assert found.majority is not None
+    assert found.majority.tolist() == [marked for _, marked in MAJORITY.values()]
+
+
 def test_rows_where_half_saw_no_face_are_marked_in_fer2013(tmp_path: Path) -> None:
     write_votes(tmp_path, [[6, 0, 0, 0, 0, 0, 0, 0, 0, 4], [5, 0, 0, 0, 0, 0, 0, 0, 0, 5], [0] * 9 + [10]])
     found = ExpressionDataModule(source="fer2013", root=str(tmp_path)).faces
@@ -187,6 +202,8 @@ def test_real_ferplus_whole(real_data: Path) -> None:
     assert np.allclose(shares.sum(1), 1, atol=1e-6)
     assert np.array_equal(shares.argmax(1), data.faces.labels)
     assert shares[shares > 0].min() > 0.19  # two votes of ten at least
+    assert data.faces.majority is not None
+    assert [int(data.faces.majority[data.rows(role)].sum()) for role in ("validation", "test")] == [3_199, 3_153]
 
 
 def test_the_crowd_has_its_share_of_fer2013s_targets(tmp_path: Path) -> None:
