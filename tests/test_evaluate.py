@@ -35,16 +35,14 @@ def run(trained: Path, tmp_path: Path) -> Path:
     return tmp_path / "runs" / "fer2013-improved_cnn" / "version_0"
 
 
-def scored(run: Path, *words: str, file: str = "best.safetensors") -> dict[str, Any]:
+def scored(run: Path, *words: str, file: str = "best.safetensors", fold: str = "") -> dict[str, Any]:
     assert main(["test", "--ckpt_path", str(run / file), *words]) == 0
-    (folder,) = run.glob("test-fer2013*")
-    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    report: dict[str, Any] = json.loads((run / f"test-fer2013{fold}" / "report.json").read_text())
     return report
 
 
-def predictions(run: Path) -> list[dict[str, str]]:
-    (folder,) = run.glob("test-fer2013*")
-    with (folder / "predictions.csv").open(newline="") as file:
+def predictions(run: Path, fold: str = "") -> list[dict[str, str]]:
+    with (run / f"test-fer2013{fold}" / "predictions.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -228,27 +226,29 @@ def test_two_processes_score_as_one(verb: str, run: Path, fer2013: Path, tmp_pat
 def test_rows_of_another_split_are_told_apart_from_unseen_ones(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Folds of a set that was trained on by its official split: most of them are training rows."""
     before = checkpoint.read_card(run / "best.safetensors")
-    report = scored(run, "--data.split", "random", "--data.folds", "5", "--data.fold", "1")
+    fold = "-random-5-folds-seed-0-fold-1"
+    report = scored(run, "--data.split", "random", "--data.folds", "5", "--data.fold", "1", fold=fold)
     said = capsys.readouterr().out
     seen = report["data"]["rows_of_the_training"]
-    rows = [int(row["row"]) for row in predictions(run)]
+    rows = [int(row["row"]) for row in predictions(run, fold)]
     parts = ["Training"] * 5 + ["PublicTest", "PrivateTest"]
     expected = [parts[row // 7 % 7] for row in rows]
     assert seen == {"trained": expected.count("Training"), "chose": expected.count("PublicTest")}
     assert f"of these {len(rows)} rows the network was trained on {seen['trained']}" in said
     assert "so it stays as it is" in said
     assert checkpoint.read_card(run / "best.safetensors") == before
-    assert [folder.name for folder in run.glob("test-*")] == ["test-fer2013-random-5-folds-seed-0-fold-1"]
+    assert [folder.name for folder in run.glob("test-*")] == [f"test-fer2013{fold}"]
 
 
 def test_reports_on_files_of_one_name_are_kept_apart(
     run: Path, second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for file in (run / "best.safetensors", second):
-        shutil.copy(file, tmp_path / "best.safetensors")
-        assert main(["test", "--ckpt_path", "best.safetensors"]) == 0
-    reports = [json.loads(file.read_text()) for file in tmp_path.glob("runs/best@*/test-fer2013/report.json")]
+    for name, file in (("one", run / "best.safetensors"), ("other", second)):
+        (tmp_path / name).mkdir()
+        shutil.copy(file, tmp_path / name / "best.safetensors")
+        assert main(["test", "--ckpt_path", f"{name}/best.safetensors"]) == 0
+    reports = [json.loads(file.read_text()) for file in tmp_path.glob("runs/best@*/test-*/report.json")]
     assert len({report["scores"]["PrivateTest"]["nll"] for report in reports}) == 2
 
 
@@ -262,7 +262,7 @@ def test_a_card_of_more_or_fewer_rows_is_told_from_one_that_does_not_come_out(
     changed(run / "best.safetensors", fewer)
     capsys.readouterr()
     scored(run)
-    assert "card: PrivateTest has 17 rows, here it has 20; it was scored with another set" in capsys.readouterr().out
+    assert "card: PrivateTest has 46 rows, here it has 49; it was scored with another set" in capsys.readouterr().out
 
 
 def test_a_part_of_the_rows_never_enters_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -565,7 +565,7 @@ def test_rows_that_either_checkpoint_knows_are_told(run: Path, fer2013: Path, tm
     )
     trained = {*official.train.tolist(), *first.train.tolist()}
     chose = {*official.validation.tolist(), *first.validation.tolist()} - trained
-    report, _ = joint(tmp_path, [run / "best.safetensors", other], *folds, "1")
+    report, _ = joint(tmp_path, [run / "best.safetensors", other], *folds, "1", views="-random-3-folds-seed-0-fold-1")
     rows = scored_now.test.tolist()
     assert report["data"]["rows_of_the_training"] == {
         "trained": sum(row in trained for row in rows),
