@@ -140,6 +140,16 @@ class Assembly(LightningCLI):
             runs.leave_run(self.run)
             raise UserError(f"--trainer: {_one_line(str(error))}") from None
 
+    def refuse_fold_of_official_split(self) -> None:
+        """Complain of a fold that was asked for and would be passed over; ``test`` inherits that of the training.
+
+        Raises:
+            UserError: If the data are split officially.
+        """
+        fold, asked = self.datamodule.fold, self.fitting or "data.fold" in self.given
+        if asked and fold and self.datamodule.split.protocol.startswith("official"):
+            raise UserError(f"--data.fold {fold}: the official split has no folds; give --data.split grouped")
+
     def settings(self) -> dict[str, Any]:
         """Return the resolved options as plain JSON."""
         found: dict[str, Any] = json.loads(self.parser.dump(self.config, format="json", skip_none=False))

@@ -88,6 +88,7 @@ def open_checkpoints(paths: Sequence[Path], args: Sequence[str], tta: Views, *, 
     cli = Assembly(["--config", _settings_of(cards[0]), *args], fitting=False)
     for path, card in zip(paths, cards, strict=True):
         _must_fit(path, card, cli)
+    cli.refuse_fold_of_official_split()
     if len(loaded) == 1 and tta == "none":
         return Opened(cli, loaded[0].network, cards, loaded[0].temperature if calibrated else 1.0)
     return Opened(cli, Ensemble([one.calibrated if calibrated else one.network for one in loaded], tta), cards)

@@ -1,4 +1,4 @@
-"""Progressive resizing: a training's first epochs see smaller faces, at 44 and then 69 % of the arithmetic."""
+"""Progressive resizing: a training's first epochs see smaller faces, which cost less."""
 
 from torch import Tensor
 from torch.nn import functional as F

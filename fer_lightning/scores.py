@@ -71,7 +71,7 @@ def _honesty(
     """Return the scores that are about the probabilities themselves, and not only about which is the highest."""
     found = {
         "ece": calibration_error(probabilities.max(1), probabilities.argmax(1) == labels),
-        "nll": log_likelihood(probabilities, labels),
+        "nll": negative_log_likelihood(probabilities, labels),
         "brier": brier(probabilities, labels),
     }
     if votes is not None:
@@ -81,8 +81,8 @@ def _honesty(
     return found
 
 
-def log_likelihood(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Return the mean negative log-likelihood of the labels, in nats.
+def negative_log_likelihood(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the mean negative log-likelihood of the labels, in nats, with probabilities of at least 1e-12.
 
     Args:
         probabilities: ``[n, K]``.

@@ -70,7 +70,8 @@ class ExpressionTask(pl.LightningModule):
         """
         super().__init__()
         shares = {"warmup": warmup, "label_smoothing": label_smoothing, "ema_decay": ema_decay}
-        for name, value in {**shares, "progressive_resizing": progressive_resizing}.items():
+        shares["progressive_resizing"] = progressive_resizing
+        for name, value in shares.items():
             if not 0 <= value < 1:
                 raise UserError(f"--model.{name} {value}: need a number from 0 to below 1")
         if progressive_resizing and network not in TAKE_ANY_SIDE:

@@ -46,6 +46,7 @@ def fit(args: Sequence[str], resume: str | None) -> int:
     """
     cli = Assembly(args, fitting=True, resume=resume)
     try:
+        cli.refuse_fold_of_official_split()
         cli.model.card = _card(cli, args)
         _ = cli.datamodule.targets  # complains of what is not there before anything is trained
         if given := cli.config["init_from"]:

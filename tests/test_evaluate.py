@@ -240,6 +240,20 @@ def test_rows_of_another_split_are_told_apart_from_unseen_ones(run: Path, capsys
     assert [folder.name for folder in run.glob("test-*")] == [f"test-fer2013{fold}"]
 
 
+def test_a_network_of_a_fold_is_scored_on_an_official_split(
+    fer2013: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its fold is inherited and means nothing there; one that is asked for is refused."""
+    words = ["--data.root", str(fer2013), "--data.split", "random", "--data.fold", "1", "--data.augment", "none"]
+    base = ["--trainer.limit_train_batches", "1", "--trainer.max_epochs", "1", "--trainer.default_root_dir"]
+    assert main(["fit", *words, *base, str(tmp_path)]) == 0
+    run = tmp_path / "fer2013-improved_cnn" / "version_0"
+    assert scored(run, "--data.split", "official")["scores"]["PrivateTest"]["n"] == 49
+    official = ["--data.split", "official", "--data.fold", "1"]
+    assert main(["test", "--ckpt_path", str(run / "best.safetensors"), *official]) == 2
+    assert "--data.fold 1: the official split has no folds" in capsys.readouterr().err
+
+
 def test_reports_on_files_of_one_name_are_kept_apart(
     run: Path, second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,24 @@ def test_a_smaller_face_keeps_its_grey_levels() -> None:
         torch.testing.assert_close(shown(faces, side).mean((1, 2, 3)), faces.mean((1, 2, 3)), atol=0.01, rtol=0)
 
 
+def test_a_pattern_finer_than_the_smaller_face_turns_grey() -> None:
+    stripes = (torch.arange(48) % 2).float().expand(1, 1, 48, 48)
+    for side in SMALLER:
+        assert (
+            shown(stripes, side)[..., 1:-1].std() < 0.2
+        )  # taking pixels between their neighbours leaves 0.25 and more
+
+
+@pytest.mark.parametrize("split", ["auto", "official"])
+def test_a_fold_of_the_official_split_is_refused(
+    split: str, fer2013: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(tmp_path, "--data.root", str(fer2013), "--data.split", split, "--data.fold", "2") == 2
+    said = capsys.readouterr().err
+    assert "--data.fold 2: the official split has no folds; give --data.split grouped" in said
+    assert list(tmp_path.glob("*/*")) == []
+
+
 def test_patience_stops_a_training_that_gains_nothing(fer2013: Path, tmp_path: Path) -> None:
     words = ["--model.learning_rate", "1e-12", "--trainer.max_epochs", "9", "--patience", "2"]
     assert fit(tmp_path, "--data.root", str(fer2013), "--trainer.limit_train_batches", "2", *words) == 0

@@ -95,9 +95,6 @@ class ExpressionDataModule(pl.LightningDataModule):
     @cached_property
     def split(self) -> Split:
         """Which rows train, which choose, which are scored."""
-        official = self.protocol == "official" or (self.protocol == "auto" and self.faces.roles)
-        if official and self.fold:
-            raise UserError(f"--data.fold {self.fold}: the official split has no folds; give --data.split grouped")
         chosen = (self.protocol, self.folds, self.fold, self.split_seed, self.drop_leaks, self.clean)
         return make_split(self.faces, *chosen)
 

@@ -32,7 +32,8 @@ class FaceSet:
         parts: Name of the official part of each row, ``[N]`` strings; None where there is no official split.
         roles: Which part plays which role in the official split, such as ``{"train": "Training"}``.
         not_face: bool ``[N]``, True where the crowd saw no face; None where unknown.
-        majority: bool ``[N]``, True where more than half of the crowd's votes are for the label; None without votes.
+        majority: bool ``[N]``, True where more than half of the crowd's votes (single ones do not count) are for the
+            label; None without votes.
         remarks: One line each on what the reader did that the user should know (rows skipped, files left out).
     """
 

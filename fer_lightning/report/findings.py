@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from fer_lightning.calibration import with_temperature
 from fer_lightning.report import statistics as st
 from fer_lightning.report.experiments import Experiment, Key, ensembles
-from fer_lightning.scores import brier, calibration_error, confusion_matrix, log_likelihood, reliability, resampled
+from fer_lightning.scores import (
+    brier,
+    calibration_error,
+    confusion_matrix,
+    negative_log_likelihood,
+    reliability,
+    resampled,
+)
 
 FORMAT = "fer_lightning findings 1"
 HELD_OUT = 10
@@ -83,7 +90,7 @@ def _calibration(one: Experiment, probabilities: NDArray[np.float64]) -> dict[st
     confidence, right = probabilities.max(1), one.predicted == one.label
     return {
         "ece": calibration_error(confidence, right),
-        "nll": log_likelihood(probabilities, one.label),
+        "nll": negative_log_likelihood(probabilities, one.label),
         "brier": brier(probabilities, one.label),
         "reliability": reliability(confidence, right),
     }

@@ -96,13 +96,6 @@ def test_impossible_data_are_refused_when_they_are_needed(words: dict[str, Any],
         data.train_dataloader()
 
 
-@pytest.mark.parametrize("split", ["auto", "official"])
-def test_a_fold_of_the_official_split_is_refused(split: Any, fer2013: Path) -> None:
-    data = ExpressionDataModule(root=str(fer2013), split=split, fold=2)
-    with pytest.raises(UserError, match=r"--data\.fold 2: the official split has no folds; give --data\.split grouped"):
-        data.train_dataloader()
-
-
 _SECOND_START = """
 import sys
 import numpy as np
