@@ -10,7 +10,7 @@ FER2013 ?= data/fer2013
 JOBS ?= 1
 PLAIN ?=
 
-.PHONY: fit demo test paper readme cells setup lint clean
+.PHONY: fit demo test paper readme cells uncells setup lint clean
 fit: setup
 	$(BIN)/python -m fer_lightning fit $(ARGS)
 
@@ -45,15 +45,20 @@ results/%: setup
 readme: setup
 	$(BIN)/python docs/results/excerpt.py
 
-# FER2013's finished cells without their weights, from which its report is made again. Unpacked
-# (mkdir -p runs/paper/fer2013; ls docs/results/cells/* | xargs -n1 tar -C runs/paper/fer2013 -xf) crossval takes them
-# for done; nothing can start from them.
+# Finished cells without their weights, from which the reports are made again. `make uncells` brings them back where no
+# such cell is; crossval then takes them for done, and nothing can start from them.
 cells:
 	mkdir -p docs/results/cells
-	cd runs/paper/fer2013 && for cell in cells/*/cell.json; do \
-	  find $${cell%/cell.json} -name cell.json -o -name predictions.csv -o -name history.csv | sort | \
-	  tar -cJ -T - --mtime=@0 --owner=0 --group=0 --numeric-owner -f $(CURDIR)/docs/results/$${cell%/cell.json}.tar.xz \
+	cd runs/paper && for cell in */cells/*/cell.json; do \
+	  folder=$${cell%/cell.json}; run=$${folder%%/*}; \
+	  (cd $$run && find $${folder#*/} -name cell.json -o -name predictions.csv -o -name history.csv | sort | \
+	  tar -cJ -T - --mtime=@0 --owner=0 --group=0 --numeric-owner -f $(CURDIR)/docs/results/cells/$${folder##*/}.tar.xz) \
 	  || exit 1; done
+
+uncells:
+	for cell in docs/results/cells/*.tar.xz; do \
+	  name=$$(basename $$cell .tar.xz); run=runs/paper/$${name%%-*}; \
+	  test -e $$run/cells/$$name || { mkdir -p $$run && tar -C $$run -xf $$cell; } || exit 1; done
 
 lint: setup
 	$(BIN)/ruff check .

@@ -188,6 +188,7 @@ def test_the_leak_is_random_minus_grouped_on_the_same_rows(found: dict[str, Any]
             assert one["scores"][score]["leak"] == pytest.approx(random[score] - grouped[score])
             low, high = one["scores"][score]["interval"]
             assert low <= one["scores"][score]["leak"] <= high
+        assert one["trainings"] == {"random": 3, "grouped": 3}
 
 
 def test_an_ensemble_averages_what_each_network_says_at_its_temperature(run: Path, found: dict[str, Any]) -> None:
@@ -218,7 +219,8 @@ def test_the_paper_stands_beside_ours(run: Path, found: dict[str, Any]) -> None:
     ours = next(
         row
         for row in rows
-        if (row["network"], row["folds and start"]) == ("improved_cnn", "3 random folds, from scratch")
+        if (row["network"], row["folds and start"], row["views"])
+        == ("improved_cnn", "3 random folds, from scratch", "none")
     )
     one = next(
         one

@@ -195,6 +195,7 @@ def _leaks(experiments: Sequence[Experiment]) -> Iterator[dict[str, Any]]:
         draws = [st.rates_of_those_there(drawn) for drawn in resampled(group, label, [a, b], k)]
         yield {
             "about": _without(key, "protocol")._asdict(),
+            "trainings": {one.key.protocol: len(one.parts) for one in (random, grouped)},
             "n": len(label),
             "scores": {
                 name: {

@@ -8,11 +8,12 @@ from fer_lightning.report.figures import Bars
 from fer_lightning.report.wording import Found, how, signed, spread
 
 
-def paper_part(mine: list[Found]) -> Iterator[Block]:
+def paper_part(mine: list[Found], every: list[Found]) -> Iterator[Block]:
     """Yield the paper's tables and figures, as far as its data are there.
 
     Args:
-        mine: The experiments without test-time views, as ``findings.scores`` gives them.
+        mine: The experiments without test-time views, as ``findings.scores`` gives them: what the figures show.
+        every: Those with such views too: what the tables show.
     """
     sources = {one["key"]["source"] for one in mine}
     if not sources & {"ckplus", "fer2013"}:
@@ -20,30 +21,32 @@ def paper_part(mine: list[Found]) -> Iterator[Block]:
     yield Heading("The paper's tables and figures")
     yield Text(
         "Mean and standard deviation over folds; in brackets the difference from what the paper prints. It prints four "
-        "expressions, no spread and no overall accuracy, and splits at random."
+        "expressions, no spread and no overall accuracy, and splits at random. Views is what was averaged of a face."
     )
     for printed in paper.TABLES:
         if printed.source in sources:
-            yield _table([one for one in mine if one["key"]["source"] == printed.source], printed)
+            yield _table([one for one in every if one["key"]["source"] == printed.source], printed)
     for figure in paper.FIGURES:
         if figure.source in sources:
             yield _figure([one for one in mine if one["key"]["source"] == figure.source], figure)
 
 
-def _table(mine: list[Found], printed: paper.PrintedTable) -> Table:
+def _table(every: list[Found], printed: paper.PrintedTable) -> Table:
     four = list(printed.values["plain_cnn"])
-    classes = [*four, *(name for name in mine[0]["classes"] if name not in four)]
+    classes = [*four, *(name for name in every[0]["classes"] if name not in four)]
     rows = []
-    for network in dict.fromkeys([*paper.NETWORKS, *(one["key"]["network"] for one in mine)]):
+    for network in dict.fromkeys([*paper.NETWORKS, *(one["key"]["network"] for one in every)]):
         theirs = printed.values.get(network, {})
         if theirs:
             called = f"{paper.NETWORKS[network]} ({network})"
-            rows.append([called, "the paper", *(f"{theirs[name]:.2f}" if name in theirs else "" for name in classes)])
-        for one in mine:
+            cells = (f"{theirs[name]:.2f}" if name in theirs else "" for name in classes)
+            rows.append([called, "the paper", "", *cells])
+        for one in every:
             if one["key"]["network"] == network:
-                rows.append([network, how(one), *(_cell(one, printed.score, name, theirs) for name in classes)])
+                cells = (_cell(one, printed.score, name, theirs) for name in classes)
+                rows.append([network, how(one), one["key"]["tta"], *cells])
     title = f"Table {printed.number}: {printed.title}"
-    return Table(f"table{printed.number}", title, ("network", "folds and start", *classes), rows)
+    return Table(f"table{printed.number}", title, ("network", "folds and start", "views", *classes), rows)
 
 
 def _cell(one: Found, score: str, name: str, theirs: dict[str, float]) -> str:

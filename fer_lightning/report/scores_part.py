@@ -116,7 +116,8 @@ def leaks(found: Found, recipes: Recipes) -> Iterator[Block]:
     yield Text(
         "Random folds put frames of one film, or copies of one picture, on both sides: the network has seen nearly "
         "what it is asked, and the rows that choose its checkpoint leak likewise. The difference is what the figure "
-        "under random folds gains by that, on the rows that both scored, for one training of each fold."
+        "under random folds gains by that, on the rows that both scored, once for each seed. Where not every fold is "
+        "trained the numbers of trainings differ."
     )
     rows, names, pairs, left_out = [], [], [], []
     for one in mine:
@@ -126,10 +127,10 @@ def leaks(found: Found, recipes: Recipes) -> Iterator[Block]:
         if unlike not in (NONE, UNKNOWN):
             left_out.append(f"{name} ({unlike})")
             continue
-        name += f", {about['folds']} folds"
+        name += f", {about['folds']}-fold"
         names.append(name)
         pairs.append((one["scores"]["accuracy"]["random"], one["scores"]["accuracy"]["grouped"]))
-        cells = [name, f"{one['n']:,}"]
+        cells = [name, "{random} / {grouped}".format_map(one["trainings"]), f"{one['n']:,}"]
         for value in (one["scores"][score] for score in ("accuracy", "macro_f1")):
             cells += [figure(value["random"]), figure(value["grouped"]), signed(value["leak"])]
             cells.append(between(value["interval"], differences=True))
@@ -141,7 +142,8 @@ def leaks(found: Found, recipes: Recipes) -> Iterator[Block]:
     if not rows:
         return
     columns = ("random", "grouped", "leak", "leak 95 % interval")
-    header = ("network, start, data", "rows", *(f"{score} {c}" for score in ("accuracy", "macro-F1") for c in columns))
+    header: tuple[str, ...] = ("network, start, data", "trainings random / grouped", "rows")
+    header += tuple(f"{score} {column}" for score in ("accuracy", "macro-F1") for column in columns)
     yield Table("leaks", "The same networks under both kinds of folds", header, rows)
     yield Picture(figures.leaks("leaks", "Accuracy under random and grouped folds", names, pairs))
 

@@ -67,7 +67,7 @@ def _blocks(
     keys = [one.key._asdict() for one in plain]
     mine = [one for one in found["experiments"] if one["key"] in keys]
     yield from runs_part.what_was_run(plain, missing)
-    yield from paper_part(mine)
+    yield from paper_part(mine, found["experiments"])
     yield from scores_part.overall(found)
     recipes = {tuple(one.key): one.recipe for one in experiments if one.cells}
     yield from scores_part.comparisons(found, recipes)
