@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fer_lightning import card_shape
 from fer_lightning.errors import UserError
 from fer_lightning.whole_files import replacing
 
@@ -33,37 +34,6 @@ _KEY = "fer_lightning"
 _BESIDE = Path(__file__).resolve().parents[1] / "checkpoints"
 _LARGEST_HEADER = 16 << 20
 Card = dict[str, Any]
-_TEMPERATURES = (0.01, 100.0)  # beyond these single precision overflows, or all probabilities are alike
-_LEAKS = {"rows": int, "identical": int, "near_identical": int, "shared_subjects": int | None}
-_NEEDED = {  # what the readers of a card rely on
-    "network": {"name": str, "options": dict},
-    "parameters": int,
-    "multiply_adds": int,
-    "classes": list,
-    "preprocessing": str,
-    "data": {
-        "source": str,
-        "fingerprint": str,
-        "split": str,
-        "rows": dict,
-        "dropped": dict,
-        "leakage": {"validation": _LEAKS, "test": _LEAKS},
-    },
-    "training": {"command": str, "config": {"data": dict, "model": dict}, "chosen_by": str, "device": str},
-    "environment": {"processor": str, "accelerators": list, "system": str, "python": str, "versions": dict},
-    "scores": dict,
-}
-_SCORES = {
-    "n": int,
-    "accuracy": float,
-    "accuracy_interval": list,
-    "macro_f1": float,
-    "macro_f1_interval": list,
-    "ece": float,
-    "per_class": dict,
-}
-_CALIBRATED = {"temperature": float, "uncalibrated": {"ece": float, "nll": float, "brier": float}}
-"""What scores hold beside, where the card has a temperature."""
 
 
 class Loaded(NamedTuple):
@@ -224,28 +194,10 @@ def _card_of(path: Path, header: dict[str, str]) -> Card:
 
 def _whole(path: Path, card: Any) -> Card:
     """Return a card that has what its readers rely on."""
-    if not _fits(card, _NEEDED) or not all(_are_scores(found) for found in card["scores"].values()):
-        raise UserError(f"{path}: its card is damaged; {_cure()}")
-    if "calibration" in card and not _is_calibration(card["calibration"]):
-        least, most = _TEMPERATURES
-        raise UserError(f"{path}: its card holds no temperature from {least:g} to {most:g}; {_cure()}")
+    if wrong := card_shape.damage(card):
+        raise UserError(f"{path}: its card {wrong}; {_cure()}")
     found: Card = card
     return found
-
-
-def _are_scores(found: Any) -> bool:
-    return _fits(found, _SCORES) and ("uncalibrated" not in found or _fits(found, _CALIBRATED))
-
-
-def _is_calibration(value: Any) -> bool:
-    fits = _fits(value, {"temperature": (int, float), "fitted_on": str}) and value["temperature"] is not True
-    return fits and _TEMPERATURES[0] <= value["temperature"] <= _TEMPERATURES[1]
-
-
-def _fits(value: Any, shape: Any) -> bool:
-    if isinstance(shape, dict):
-        return isinstance(value, dict) and all(key in value and _fits(value[key], shape[key]) for key in shape)
-    return isinstance(value, shape)
 
 
 def _read_safetensors(path: Path) -> tuple[Card, dict[str, "np.ndarray[Any, Any]"]]:
