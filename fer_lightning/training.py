@@ -5,13 +5,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 
-from fer_lightning import checkpoint, options, runs
-from fer_lightning.ancestry import DRAWN_ON, drew_on, origin
+from fer_lightning import checkpoint, runs
+from fer_lightning.ancestry import origin
 from fer_lightning.assembly import Assembly
 from fer_lightning.callbacks import CHOSEN_BY, so_far
 from fer_lightning.card import dropped_lines, environment, leakage_lines
@@ -22,13 +21,13 @@ from fer_lightning.known_rows import must_be_blind
 from fer_lightning.models.cost import multiply_adds, parameters
 from fer_lightning.preprocess import PREPROCESSING
 from fer_lightning.results import show_scores
+from fer_lightning.resuming import must_match
 from fer_lightning.warm_start import start_from
 
 _ABOUT_DRAWINGS = (
     "these faces are drawings, to try the tool without a download; for real ones give --data.root PATH "
     "(fer2013.csv, a CK+ tree, a folder of classes or a CSV of your own)"
 )
-_MAY_CHANGE = ("root", "source", "num_workers", "on_bad_row", "teacher")  # fingerprints tell whether they are the same
 
 
 def fit(args: Sequence[str], resume: str | None) -> int:
@@ -181,7 +180,7 @@ def _is_finished(cli: Assembly, resume: Path) -> bool:
     if resume.suffix != ".ckpt":
         raise UserError(f"{resume}: holds no state of a training; resume from a .ckpt file, such as {runs.LAST}")
     before = checkpoint.read_card(resume)
-    _must_match(resume, before, cli.model.card)
+    must_match(resume, before, cli.model.card)
     done, wanted = before["training"].get("best_epoch", 0), cli.trainer.max_epochs
     planned = before["training"]["config"]["trainer"]["max_epochs"]
     if wanted is None or wanted < 0 or done < wanted:
@@ -196,41 +195,6 @@ def _is_finished(cli: Assembly, resume: Path) -> bool:
             print(f"{resume}: has its {done} epochs, nothing is left to train; checkpoint: {file}")
             print(f"to train longer, give a --trainer.max_epochs above {done}")
     return True
-
-
-def _must_match(resume: Path, before: checkpoint.Card, now: checkpoint.Card) -> None:
-    compared = [
-        ("network", before["network"], now["network"]),
-        ("classes", before["classes"], now["classes"]),
-        ("data", _short(before["data"]["fingerprint"]), _short(now["data"]["fingerprint"])),
-    ]
-    drawn = [drew_on(card["training"]) for card in (before, now)]
-    for option in DRAWN_ON:
-        was, is_now = (of.get(option) for of in drawn)
-        if not checkpoint.are_same(was, is_now):
-            compared.append((f"--{option}", was, is_now))
-    was_set, is_set = before["training"]["config"], now["training"]["config"]
-    for group in ("model", "data"):
-        old, new = was_set[group], is_set[group]
-        compared += [(f"--{group}.{key}", old[key], new[key]) for key in old if key in new and key not in _MAY_CHANGE]
-    for key, usual in options.OF_THE_TRAINER.items():
-        compared.append((f"--trainer.{key}", *(_given(of["trainer"].get(key), usual) for of in (was_set, is_set))))
-    compared += [(f"--{key}", was_set[key], is_set[key]) for key in ("seed_everything", "patience")]
-    if "crowd" in before["data"]:  # a card of older versions does not tell
-        compared.append(("FER+'s file", _short(before["data"]["crowd"]), _short(now["data"]["crowd"])))
-    for what, was, is_now in compared:
-        if was != is_now:
-            raise UserError(
-                f"{resume}: was trained with {what} {was}, now it is {is_now}; resume with the same settings"
-            )
-
-
-def _given(value: Any, usual: Any) -> Any:
-    return usual if value is None else value
-
-
-def _short(fingerprint: str | None) -> str | None:
-    return fingerprint and fingerprint[:12]
 
 
 def _how_to_go_on(run: Path, args: Sequence[str]) -> str:

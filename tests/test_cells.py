@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from fer_lightning import cell as cell_process
-from fer_lightning import cells, checkpoint, crossval
+from fer_lightning import cell_work, cells, checkpoint, crossval
 from fer_lightning.calibration import fit_temperature
 from fer_lightning.cells import Cell
 from fer_lightning.cli import main
@@ -163,7 +163,7 @@ def test_crossval_sends_the_plan_and_leaves_the_one_that_stands(
     first, second = only(data, tmp_path), only(data, tmp_path, "--model.dropout", "0.1")
     file = cells.folder_of(tmp_path, first) / cells.PLAN
     cells.announce(file.parent, first)
-    work = crossval._Work(asked(data, tmp_path), [second])
+    work = cell_work.Work(asked(data, tmp_path), [second])
     cells.announce(file.parent, second)
     monkeypatch.setattr("subprocess.Popen", Process)
     work._start(0, second)
@@ -230,11 +230,11 @@ def test_all_that_is_planned_stands_there_before_the_first_cell_begins(
     own = plan(wanted)[0::2]
     seen: list[str] = []
 
-    def stop(work: crossval._Work, slot: int, cell: Cell) -> None:
+    def stop(work: cell_work.Work, slot: int, cell: Cell) -> None:
         seen.extend(sorted(file.parent.name for file in (tmp_path / "run").glob("cells/*/plan.json")))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(crossval._Work, "_start", stop)
+    monkeypatch.setattr(cell_work.Work, "_start", stop)
     assert crossval.crossval(wanted) == 130
     assert seen == sorted(cell.name for cell in own)
     assert len(seen) == 4
@@ -277,7 +277,7 @@ def test_make_paper_starts_from_cells_that_it_trains_itself() -> None:
     (start,) = re.findall(r"^CELL = runs/paper/fer2013/cells/(.+)$", text, re.MULTILINE)
     for network in ("improved_cnn", "plain_cnn"):
         assert f"$(call CELL,{network})" in text
-        assert start.replace("$(1)", network) == Cell("fer2013", "grouped", network, "scratch", 42, 5, 0).name
+        assert start.replace("$(1)", network) == Cell("fer2013", "grouped", network, "scratch", 42, 5, 2).name
 
 
 # Which GPU is whose
@@ -295,7 +295,7 @@ def with_gpus(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def gpus_of(data: Path, out: Path, *more: str) -> list[str | None]:
     wanted = asked(data, out, *more)
-    work = crossval._Work(wanted, plan(wanted))
+    work = cell_work.Work(wanted, plan(wanted))
     return [work._share_of_the_machine(slot).get("CUDA_VISIBLE_DEVICES") for slot in range(wanted.jobs)]
 
 
@@ -328,7 +328,7 @@ def test_without_several_gpus_nothing_is_shared_out(
 @pytest.mark.parametrize(("words", "epochs"), [("ten", 30), ("null", 30), ("2.5", 30), ("7", 7)])
 def test_a_length_that_is_none_is_left_to_fit(words: str, epochs: int, data: Path, tmp_path: Path) -> None:
     wanted = asked(data, tmp_path, "--trainer.max_epochs", words)
-    work = crossval._Work(wanted, plan(wanted))
+    work = cell_work.Work(wanted, plan(wanted))
     cell = work.own[0]
     begin(cells.folder_of(tmp_path, cell), cell)
     work.running[0] = (cell, Process())  # type: ignore[assignment]
@@ -340,8 +340,8 @@ def test_ctrl_c_ends_the_cells_on_every_system(
     windows: bool, ended: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Windows has no SIGINT to send: Popen.send_signal raises there."""
-    monkeypatch.setattr(crossval, "_WINDOWS", windows)
-    work = crossval._Work(asked(data, tmp_path), [])
+    monkeypatch.setattr(cell_work, "_WINDOWS", windows)
+    work = cell_work.Work(asked(data, tmp_path), [])
     process = Process()
     work.running[0] = (only(data, tmp_path), process)  # type: ignore[assignment]
     work._stop(signal.SIGINT)
