@@ -195,7 +195,7 @@ def _leaks(experiments: Sequence[Experiment]) -> Iterator[dict[str, Any]]:
         draws = [st.rates_of_those_there(drawn) for drawn in resampled(group, label, [a, b], k)]
         yield {
             "about": _without(key, "protocol")._asdict(),
-            "trainings": {one.key.protocol: len(one.parts) for one in (random, grouped)},
+            "trainings": {one.key.protocol: _trainings(one, places[one.key.protocol]) for one in (random, grouped)},
             "n": len(label),
             "scores": {
                 name: {
@@ -207,3 +207,8 @@ def _leaks(experiments: Sequence[Experiment]) -> Iterator[dict[str, Any]]:
                 for name in ("accuracy", "macro_f1")
             },
         }
+
+
+def _trainings(one: Experiment, places: NDArray[np.int64]) -> int:
+    """Return how many trainings made these predictions."""
+    return len(set(zip(one.seed[places].tolist(), one.fold[places].tolist(), strict=True)))
