@@ -10,7 +10,7 @@ FER2013 ?= data/fer2013
 JOBS ?= 1
 PLAIN ?=
 
-.PHONY: fit demo test paper readme cells uncells setup lint clean
+.PHONY: fit demo test paper readme cells unpack setup lint clean
 fit: setup
 	$(BIN)/python -m fer_lightning fit $(ARGS)
 
@@ -45,8 +45,8 @@ results/%: setup
 readme: setup
 	$(BIN)/python docs/results/excerpt.py
 
-# Finished cells without their weights, from which the reports are made again. `make uncells` brings them back where no
-# such cell is; crossval then takes them for done, and nothing can start from them.
+# Finished cells without their weights, from which the reports are made again. `make unpack` brings them back where no
+# such cell is, each into the run of its data's name; crossval then takes them for done, and nothing can start from them.
 cells:
 	mkdir -p docs/results/cells
 	cd runs/paper && for cell in */cells/*/cell.json; do \
@@ -55,7 +55,7 @@ cells:
 	  tar -cJ -T - --mtime=@0 --owner=0 --group=0 --numeric-owner -f $(CURDIR)/docs/results/cells/$${folder##*/}.tar.xz) \
 	  || exit 1; done
 
-uncells:
+unpack:
 	for cell in docs/results/cells/*.tar.xz; do \
 	  name=$$(basename $$cell .tar.xz); run=runs/paper/$${name%%-*}; \
 	  test -e $$run/cells/$$name || { mkdir -p $$run && tar -C $$run -xf $$cell; } || exit 1; done

@@ -77,11 +77,12 @@ def test_the_map_names_every_module() -> None:
 
 def test_the_results_are_those_of_the_reports() -> None:
     """The section on the experiment is what the reports in docs/results say, and its pictures are there."""
-    in_place = runpy.run_path(str(ROOT / "docs" / "results" / "excerpt.py"))["in_place"]
-    assert in_place(README) == README
+    excerpt = runpy.run_path(str(ROOT / "docs" / "results" / "excerpt.py"))
+    assert excerpt["in_place"](README) == README
     section = README.partition("<!-- results -->")[2].partition("<!-- end of results -->")[0]
     assert section.count("\n| CK+ | ") > 20
     assert section.count("\n| FER2013 | ") > 5
+    assert section.count(excerpt["NAMED"]) == 3  # precision, recall, and the scores of every experiment
     pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", section)
     assert len(pictures) >= 4
     assert [name for name in pictures if not (ROOT / name).exists()] == []

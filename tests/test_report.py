@@ -231,6 +231,7 @@ def test_the_paper_stands_beside_ours(run: Path, found: dict[str, Any]) -> None:
     mean, spread = one["mean"]["precision"][fear], one["spread"]["precision"][fear]
     assert ours["fear"] == f"{mean:.3f} ± {spread:.3f} (\N{MINUS SIGN}{1 - mean:.3f})"
     assert "(" not in ours["disgust"]
+    assert [row["views"] for row in rows if row["folds and start"] == ours["folds and start"]] == ["none", "flip"] * 2
     with (run / "report" / "scores.csv").open(newline="") as file:
         scores = list(csv.DictReader(file))
     printed = [row for row in scores if row["paper"] and row["source"] == "fer2013" and row["network"] == "plain_cnn"]
