@@ -4,6 +4,7 @@ All of them keep the channels-last layout, which makes training on a CPU 1.5 to 
 PyTorch's own starting weights: normalisation follows each, so their scale does not matter.
 """
 
+import torch
 from torch import Tensor, cat, nn
 
 _EPSILON = 1e-3
@@ -41,6 +42,22 @@ class Interleave(nn.Module):
         return dealt.reshape(n, h, w, c).permute(0, 3, 1, 2)  # in NHWC all along: channels-last stays
 
 
+class GroupedConv(nn.Conv2d):
+    """A convolution in groups, trained in bf16 where that is fast.
+
+    On a CPU PyTorch has quick bf16 gradients for it only without stride and dilation; with them they take half of a
+    training step, so such layers keep float32 there (docs/experiments.md has the figures).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)`` as :class:`torch.nn.Conv2d` does."""
+        simple = self.stride == (1, 1) and self.dilation == (1, 1)
+        if simple or not (x.device.type == "cpu" and torch.is_grad_enabled() and torch.is_autocast_enabled("cpu")):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float()).to(torch.get_autocast_dtype("cpu"))
+
+
 class InterleavedGroupConv(nn.Sequential):
     """Interleaved group convolution (Zhang et al. 2017, IGCV1), then BN and CReLU: twice ``channels`` come out.
 
@@ -64,7 +81,7 @@ class InterleavedGroupConv(nn.Sequential):
             raise ValueError(f"groups {groups} must divide {in_channels} and {channels} channels; choose 4, 8 or 16")
         secondary = channels // groups
         super().__init__(
-            nn.Conv2d(in_channels, channels, 3, stride, 1, groups=groups, bias=False),
+            GroupedConv(in_channels, channels, 3, stride, 1, groups=groups, bias=False),
             Interleave(groups),
             nn.Conv2d(channels, channels, 1, groups=secondary, bias=False),
             Interleave(secondary),
@@ -89,7 +106,7 @@ class InvertedResidual(nn.Module):
             nn.Conv2d(in_channels, hidden, 1, bias=False),
             nn.BatchNorm2d(hidden),
             nn.ReLU6(inplace=True),
-            nn.Conv2d(hidden, hidden, 3, stride, dilation, dilation, groups=hidden, bias=False),
+            GroupedConv(hidden, hidden, 3, stride, dilation, dilation, groups=hidden, bias=False),
             nn.BatchNorm2d(hidden),
             nn.ReLU6(inplace=True),
             nn.Conv2d(hidden, out_channels, 1, bias=False),
