@@ -5,7 +5,14 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.mobilenetv2 import InvertedResidual as TorchvisionInvertedResidual
 
-from fer_lightning.models.layers import CReLU, Interleave, InterleavedGroupConv, InvertedResidual, Standardise
+from fer_lightning.models.layers import (
+    CReLU,
+    GroupedConv,
+    Interleave,
+    InterleavedGroupConv,
+    InvertedResidual,
+    Standardise,
+)
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -125,3 +132,17 @@ def test_blocks_keep_channels_last_and_give_every_parameter_a_gradient(block: nn
     assert out.is_contiguous(memory_format=torch.channels_last)
     out.square().sum().backward() if list(block.parameters()) else None
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in block.parameters())
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [(2, 1), (1, 2)])
+def test_grouped_convolution_keeps_float32_in_a_bf16_training_where_bf16_is_slow(stride: int, dilation: int) -> None:
+    conv = GroupedConv(8, 8, 3, stride, dilation, dilation, groups=8).to(memory_format=torch.channels_last)
+    x = channels_last(torch.randn(2, 8, 8, 8))
+    exact = conv(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        trained, rounded = conv(x), nn.Conv2d.forward(conv, x)
+    assert trained.dtype == rounded.dtype == torch.bfloat16
+    assert torch.equal(trained, exact.bfloat16())
+    assert not torch.equal(trained, rounded)  # bf16 weights and faces, which it would have taken otherwise
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        assert torch.equal(conv(x), rounded)
