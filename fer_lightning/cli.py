@@ -16,6 +16,8 @@ _USAGE = """usage: python -m fer_lightning VERB [options]
   validate   score a checkpoint on the rows that chose it
   test       score a checkpoint on the rows that are reported; writes
              report.json, scores.csv and a picture of the confusion matrix
+  compare    a paired test of two checkpoints, from the folders that test
+             wrote: compare FIRST SECOND [--json]
   predict    find the faces on photos, folders and films and name their
              expressions: predict INPUT... [--out FILE]
   crossval   train and score networks on every fold, resumable
@@ -26,7 +28,7 @@ _USAGE = """usage: python -m fer_lightning VERB [options]
 VERB --help lists the options of a verb; --version prints the version.
 """
 _TRAINING = ("fit", "validate", "test")
-_VERBS = (*_TRAINING, "predict", "crossval", "report", "card")
+_VERBS = (*_TRAINING, "compare", "predict", "crossval", "report", "card")
 _FOR_FIT = ("init_from", "preset")
 _CARD_FORMS = ("--json", "--markdown")
 
@@ -70,6 +72,8 @@ def _run(words: list[str]) -> int:
         raise UserError(f"{verb}: no such verb; {hint}")
     if verb == "card":
         return _card(rest)
+    if verb == "compare":
+        return _compare(rest)
     if verb == "predict":
         return _predict(rest)
     if verb == "crossval":
@@ -169,13 +173,35 @@ def _report(rest: list[str]) -> int:
     return report(wanted)
 
 
-def _card(rest: list[str]) -> int:
-    files = [word for word in rest if not word.startswith("-")]
-    unknown = [word for word in rest if word.startswith("-") and word not in (*_CARD_FORMS, "-h", "--help")]
+def _compare(rest: list[str]) -> int:
+    tables = _files("compare", rest, "FIRST SECOND", ("--json",))
+    if tables is None:
+        return 0
+    if len(tables) != 2:
+        raise UserError("compare takes FIRST and SECOND, folders that test wrote")
+    import json
+
+    from fer_lightning import paired
+
+    found = paired.compare(*map(Path, tables))
+    print(json.dumps(found, indent=2) if "--json" in rest else "\n".join(paired.lines_of(found)))
+    return 0
+
+
+def _files(verb: str, rest: list[str], needs: str, forms: tuple[str, ...]) -> list[str] | None:
+    """Return the files that stand behind a verb with few options; None if it was asked for help, which is given."""
+    unknown = [word for word in rest if word.startswith("-") and word not in (*forms, "-h", "--help")]
     if unknown:
-        raise UserError(f"{unknown[0]}: no such option; card takes FILE and {' or '.join(_CARD_FORMS)}")
+        raise UserError(f"{unknown[0]}: no such option; {verb} takes {needs} and {' or '.join(forms)}")
     if "-h" in rest or "--help" in rest:
-        print("usage: python -m fer_lightning card FILE [--json | --markdown]")
+        print(f"usage: python -m fer_lightning {verb} {needs} [{' | '.join(forms)}]")
+        return None
+    return [word for word in rest if not word.startswith("-")]
+
+
+def _card(rest: list[str]) -> int:
+    files = _files("card", rest, "FILE", _CARD_FORMS)
+    if files is None:
         return 0
     if len(files) != 1:
         raise UserError("card takes one FILE, a .safetensors or .ckpt checkpoint")

@@ -20,6 +20,7 @@ from fer_lightning.calibration import with_temperature
 from fer_lightning.card import environment
 from fer_lightning.card_scores import calibrate_once, compare, score_rows
 from fer_lightning.data.datamodule import ExpressionDataModule
+from fer_lightning.data.folds import groups_of
 from fer_lightning.errors import UserError
 from fer_lightning.known_rows import Part, Predictions, is_own, seen_by, trained_splits
 from fer_lightning.models.ensemble import Ensemble, Views
@@ -199,13 +200,13 @@ def _score_subsets(opened: Opened, scores: dict[str, Any], found: Predictions) -
 def _table(data: ExpressionDataModule, found: Predictions, temperature: float) -> list[Sequence[Any]]:
     classes = data.classes
     answers = found.probabilities if temperature == 1 else with_temperature(found.probabilities, temperature)
-    header = ("row", "label", "predicted", *(f"p_{name}" for name in classes))
-    names = data.faces.row_ids[found.rows]
+    header = ("row", "group", "label", "predicted", *(f"p_{name}" for name in classes))
+    names, groups = data.faces.row_ids[found.rows], groups_of(data.faces)[found.rows].tolist()
     return [
         header,
         *(
-            (str(row), classes[label], classes[int(p.argmax())], *p.tolist())
-            for row, label, p in zip(names, found.labels, answers, strict=True)
+            (str(row), group, classes[label], classes[int(p.argmax())], *p.tolist())
+            for row, group, label, p in zip(names, groups, found.labels, answers, strict=True)
         ),
     ]
 
