@@ -16,7 +16,7 @@ from fer_lightning.data.cache import hash_arrays
 from fer_lightning.data.faceset import CROWD_HINT, FaceSet, OnBadRow, ReadOptions, Role
 from fer_lightning.data.folds import Protocol, Split, make_split
 from fer_lightning.data.leakage import leakage, twin_free
-from fer_lightning.data.loader import Batch, BatchSampler, FaceBatches
+from fer_lightning.data.loader import Batch, BatchSampler, FaceBatches, end_if_orphaned
 from fer_lightning.data.sources import SourceName, read_source
 from fer_lightning.errors import UserError
 
@@ -220,6 +220,7 @@ class ExpressionDataModule(pl.LightningDataModule):
             sampler=sampler,
             batch_size=None,  # the sampler's keys are whole batches
             num_workers=workers,
+            worker_init_fn=end_if_orphaned,
             persistent_workers=workers > 0,
             prefetch_factor=8 if workers else None,
             pin_memory=torch.cuda.is_available(),

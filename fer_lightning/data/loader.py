@@ -4,6 +4,8 @@ Order and draws depend on (seed, epoch, batch) alone. So two runs agree, a resum
 one would have drawn, and the number of workers changes nothing.
 """
 
+import multiprocessing
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -98,3 +100,14 @@ class BatchSampler(Sampler[BatchKey]):
         for batch in range(len(self)):
             draw = np.random.SeedSequence((self.seed, self.epoch, batch, self.rank)).generate_state(1)[0]
             yield BatchKey(mine[batch * self.size : (batch + 1) * self.size], int(draw))
+
+
+def end_if_orphaned(worker: int) -> None:
+    """End this worker of a loader if the process that started it is gone.
+
+    PyTorch's workers look whether their parent has changed, but only from when they are up: one whose parent was killed
+    before that takes the process that adopted it for its parent, and would wait for batches for ever.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid != os.getppid():
+        os._exit(1)

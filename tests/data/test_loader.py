@@ -1,5 +1,7 @@
 """Batches: every row where it belongs, once, and each process with a share of its own."""
 
+import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -117,3 +119,31 @@ def test_the_loaders_give_every_row_of_their_part(fer2013: Path) -> None:
     for role, loader in (("validation", data.val_dataloader()), ("test", data.test_dataloader())):
         taken = torch.cat([batch["rows"] for batch in loader]).tolist()
         assert taken == getattr(data.split, role).tolist()
+
+
+_KILLED_AT_ONCE = """
+import os, sys, time
+from fer_lightning.data.datamodule import ExpressionDataModule
+
+data = ExpressionDataModule(source="fer2013", root=sys.argv[1])
+data.setup("fit")
+loader = data.train_dataloader()
+begin, parent = loader.worker_init_fn, os.getpid()
+
+def late(worker):
+    print("up", flush=True)
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    begin(worker)
+    print("at work", flush=True)
+
+loader.worker_init_fn = late
+batches = iter(loader)
+os._exit(0)
+"""
+
+
+def test_a_worker_whose_process_ended_before_it_was_up_ends_too(fer2013: Path) -> None:
+    words = [sys.executable, "-c", _KILLED_AT_ONCE, str(fer2013)]
+    ended = subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=60)  # the output ends with the worker
+    assert ended.stdout == "up\n"
