@@ -1,6 +1,7 @@
 """Images/s of ``fit`` against a bare PyTorch loop over the same network on tensors in memory, both in one run.
 
     python benchmarks/throughput.py --root data/fer2013 [--network improved_cnn] [--augment light]
+                                    [--precision bf16-mixed]
 
 ``fit`` runs as users run it, in a process of its own: it reads, augments, averages weights, counts scores and logs.
 The bare loop takes the same batches as ready tensors and does nothing but train. Pairs alternate, so that a change of
@@ -25,7 +26,7 @@ from fer_lightning.models import build_network
 from fer_lightning.preprocess import to_tensor
 
 
-def bare(root: str, network: str, steps: int, batch: int) -> float:
+def bare(root: str, network: str, steps: int, batch: int, precision: str) -> float:
     """Train on tensors in memory and return images/s."""
     data = ExpressionDataModule(root=root)
     rows = data.rows("train")[: steps * batch]
@@ -39,18 +40,20 @@ def bare(root: str, network: str, steps: int, batch: int) -> float:
         if step == 0:
             began = time.perf_counter()
         place = slice(max(step, 0) * batch, (max(step, 0) + 1) * batch)
-        loss = torch.nn.functional.cross_entropy(net(faces[place]), targets[place])
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+            loss = torch.nn.functional.cross_entropy(net(faces[place]), targets[place])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return steps * batch / (time.perf_counter() - began)
 
 
-def fitted(root: str, network: str, steps: int, batch: int, augment: str) -> float:
+def fitted(root: str, network: str, steps: int, batch: int, precision: str, augment: str) -> float:
     """Run two short epochs of ``fit`` and return the images/s of the second, as its history tells them."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["fit", "--data.root", root, "--model.network", network, "--data.augment", augment]
-        words += ["--data.batch_size", str(batch), "--trainer.max_epochs", "2", "--trainer.limit_val_batches", "1"]
+        words += ["--data.batch_size", str(batch), "--trainer.precision", precision, "--trainer.max_epochs", "2"]
+        words += ["--trainer.limit_val_batches", "1"]
         words += ["--trainer.limit_train_batches", str(steps), "--trainer.default_root_dir", folder]
         done = subprocess.run([sys.executable, "-m", "fer_lightning", *words], capture_output=True, text=True)
         if done.returncode:
@@ -65,6 +68,7 @@ def main() -> None:
     parser.add_argument("--root", required=True)
     parser.add_argument("--network", default="improved_cnn")
     parser.add_argument("--augment", default="light", choices=("none", "light", "strong"))
+    parser.add_argument("--precision", default="32-true", choices=("32-true", "bf16-mixed"))
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--pairs", type=int, default=3)
@@ -72,12 +76,12 @@ def main() -> None:
     runtime.keep_memory()  # fit does so too
     loops, fits = [], []
     for pair in range(args.pairs):
-        loops.append(bare(args.root, args.network, args.steps, args.batch))
-        fits.append(fitted(args.root, args.network, args.steps, args.batch, args.augment))
+        loops.append(bare(args.root, args.network, args.steps, args.batch, args.precision))
+        fits.append(fitted(args.root, args.network, args.steps, args.batch, args.precision, args.augment))
         print(f"pair {pair + 1}: bare loop {loops[-1]:.0f}, fit {fits[-1]:.0f} images/s", flush=True)
     ratio = statistics.median(fit / loop for fit, loop in zip(fits, loops, strict=True))
     print(
-        f"{args.network}, augment {args.augment}, batch {args.batch}, {os.cpu_count()} cores: "
+        f"{args.network}, augment {args.augment}, batch {args.batch}, {args.precision}, {os.cpu_count()} cores: "
         f"bare loop {statistics.median(loops):.0f}, fit {statistics.median(fits):.0f} images/s, ratio {ratio:.3f}"
     )
 
