@@ -107,6 +107,9 @@ def end_if_orphaned(worker: int) -> None:
 
     PyTorch's workers look whether their parent has changed, but only from when they are up: one whose parent was killed
     before that takes the process that adopted it for its parent, and would wait for batches for ever.
+
+    Args:
+        worker: Its number, as PyTorch tells it; all workers do the same.
     """
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid != os.getppid():
