@@ -84,6 +84,7 @@ def _finish(cli: Assembly) -> None:
         print(f"no checkpoint was chosen, as no epoch was validated{known}")
         return
     best = checkpoint.load(chosen)
+    checkpoint.round_weights(best.network)  # before it is scored, so that the scores are those of the file
     part = cli.datamodule.split.names["validation"]
     calibrate(best.card, cli.datamodule, predict_rows(cli, best.network, "validation"))
     epochs, seconds = so_far(cli.run)

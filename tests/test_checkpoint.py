@@ -61,6 +61,33 @@ def test_a_network_comes_back_as_it_was(network: NetworkName, options: dict[str,
         assert torch.equal(mine, theirs)
 
 
+def test_what_training_leaves_takes_half_the_space_and_answers_as_it_was_scored(trained: Path, tmp_path: Path) -> None:
+    file = trained / "best.safetensors"
+    weights = {name: value for name, value in load_file(file).items() if value.ndim > 1}
+    assert weights
+    assert {value.dtype for value in weights.values()} == {torch.float16}
+    loaded = checkpoint.load(file)
+    assert {value.dtype for value in loaded.network.parameters()} == {torch.float32}
+    checkpoint.save(tmp_path / "again.safetensors", loaded.network, loaded.card)
+    assert checkpoint.are_same(checkpoint.identity(tmp_path / "again.safetensors"), checkpoint.identity(file))
+
+
+def test_a_layer_that_half_precision_cannot_hold_keeps_its_weights(tmp_path: Path) -> None:
+    network = build_network("plain_cnn")
+    layers = [module for module in network.modules() if isinstance(module, torch.nn.Linear)]
+    with torch.no_grad():
+        layers[0].weight[0, 0] = 1e5
+    before = [layer.weight.clone() for layer in layers]
+    checkpoint.round_weights(network)
+    assert layers[0].weight.equal(before[0])
+    assert layers[1].weight.equal(before[1].half().float())
+    assert not layers[1].weight.equal(before[1])
+    checkpoint.save(tmp_path / "large.safetensors", network, fakes.card("plain_cnn"))
+    loaded = checkpoint.load(tmp_path / "large.safetensors").network
+    for mine, theirs in zip(loaded.state_dict().values(), network.state_dict().values(), strict=True):
+        assert mine.equal(theirs)
+
+
 def test_safetensors_alone_reads_it(file: Path) -> None:
     with safe_open(file, "pt") as read:
         metadata = read.metadata()
@@ -99,6 +126,7 @@ def test_the_file_is_for_all_to_read_and_alone(file: Path, tmp_path: Path) -> No
 
 def test_lightnings_file_of_a_run_holds_the_same_network_and_card(trained: Path) -> None:
     served, resumed = checkpoint.load(trained / "best.safetensors"), checkpoint.load(trained / "checkpoints/best.ckpt")
+    checkpoint.round_weights(resumed.network)
     with torch.inference_mode():
         assert torch.equal(served.network(FACES), resumed.network(FACES))
     served.card.pop("calibration")  # is known only after the training, as the scores are
