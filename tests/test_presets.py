@@ -27,7 +27,7 @@ def test_a_preset_is_made_of_options_that_exist(name: str) -> None:
 @pytest.mark.parametrize("given", [["--preset", "best"], ["--preset=best"]])
 def test_options_given_besides_win(given: list[str], capsys: Said) -> None:
     said = resolved(capsys, "--data.batch_size", "64", *given, "--trainer.max_epochs", "3")
-    for line in ("batch_size: 64", "max_epochs: 3", "augment: strong", "crowd: 0.3", "drop_leaks: true", "clean: true"):
+    for line in ("batch_size: 64", "max_epochs: 3", "augment: light", "crowd: 0.0", "drop_leaks: true", "clean: true"):
         assert f"{line}\n" in said
 
 
