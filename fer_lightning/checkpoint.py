@@ -29,7 +29,7 @@ FORMAT = 2
 2 may hold a temperature, which a reader of 1 would pass over, and so give other probabilities than the card is about.
 """
 
-_DEFAULT = "ferplus-improved_cnn"
+_DEFAULT = "ferplus-improved_cnn_wide"
 _KEY = "fer_lightning"
 _BESIDE = Path(__file__).resolve().parents[1] / "checkpoints"
 _LARGEST_HEADER = 16 << 20
