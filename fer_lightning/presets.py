@@ -17,8 +17,8 @@ PRESETS = {
     "best": {**_STRONG, "data.augment": "light", "trainer.max_epochs": "150"},
 }
 """``paper``: small changes of the faces, as the paper's time knew them; ``fit`` does so by itself. ``strong``: strong
-changes, cleaned training rows, large batches, a longer training. ``best``: the same with small changes, with which the
-paper's networks did better, and longer still. docs/experiments.md logs what was measured.
+changes, cleaned training rows, large batches, a longer training. ``best``: the same with small changes, with which
+``improved_cnn`` did better, and longer still. docs/experiments.md logs what was measured.
 """
 
 
