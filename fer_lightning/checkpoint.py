@@ -120,6 +120,8 @@ def are_same(identities: str | None, others: str | None) -> bool:
 def save(path: Path, network: "nn.Module", card: Card) -> None:
     """Write the file to serve and share; it appears whole or not at all.
 
+    Numbers that half precision holds exactly are written so, and come back the same.
+
     Args:
         path: Where, ending in ``.safetensors``.
         network: One of this package's networks, as it was trained.
