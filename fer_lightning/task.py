@@ -16,6 +16,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from fer_lightning.distillation import Teachers, distillation_loss
 from fer_lightning.errors import UserError
 from fer_lightning.metrics import ExpressionMetrics
+from fer_lightning.mixing import mixed
 from fer_lightning.models import TAKE_ANY_SIDE, NetworkName, build_network
 from fer_lightning.preprocess import to_tensor
 from fer_lightning.progressive import shown, side_at
@@ -37,7 +38,8 @@ class ExpressionTask(pl.LightningModule):
         weight_decay: float = 0.05,
         warmup: float = 0.05,
         label_smoothing: float = 0.05,
-        class_weights: Literal["none", "balanced"] = "none",
+        class_weights: Literal["none", "sqrt", "balanced"] = "none",
+        mixup: float = 0.0,
         ema_decay: float = 0.999,
         progressive_resizing: float = 0.0,
         teacher: list[str] | None = None,
@@ -59,7 +61,10 @@ class ExpressionTask(pl.LightningModule):
             weight_decay: Decay of the weights; biases and normalisation are spared.
             warmup: Share of the training in which the learning rate rises, 0..1.
             label_smoothing: Share of the target spread over all classes, 0..1.
-            class_weights: balanced weighs each class by the inverse of its share in the training rows.
+            class_weights: balanced weighs each class by the inverse of its share in the training rows, sqrt by the root
+                of that inverse.
+            mixup: Alpha of mixup, at least 0: faces and targets are blended in pairs, by shares from Beta(alpha, alpha);
+                a teacher sees the blends too.
             ema_decay: Decay of the averaged weights, which are scored and saved; 0 scores the raw weights.
             progressive_resizing: Share of the training, at its beginning, in which faces are smaller (32, then 40
                 pixels) and cost less; for networks that average over the picture.
@@ -85,15 +90,18 @@ class ExpressionTask(pl.LightningModule):
         if not 0 < learning_rate < math.inf or not 0 <= weight_decay < math.inf:
             rates = f"--model.learning_rate {learning_rate} --model.weight_decay {weight_decay}"
             raise UserError(f"{rates}: need above 0 and at least 0")
+        if not 0 <= mixup < math.inf:
+            raise UserError(f"--model.mixup {mixup}: need at least 0")
         self.classes = tuple(classes)
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.label_smoothing, self.ema_decay, self.seed = label_smoothing, ema_decay, seed
-        self.progressive_resizing = progressive_resizing
+        self.progressive_resizing, self.mixup = progressive_resizing, mixup
         given = {"dropout": dropout, "groups": groups, "dilation": dilation, "batch_norm": batch_norm}
         self.options = {name: value for name, value in given.items() if value is not None}
         self.network_name: NetworkName = network
         self.net = build_network(network, len(classes), **self.options).to(memory_format=torch.channels_last)
-        self.class_weights = _balanced(class_shares, len(classes)) if class_weights == "balanced" else None
+        power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[class_weights]
+        self.class_weights = _class_weights(class_shares, power) if power else None
         self._steps = 1  # of the whole training, known when it begins
         self.distillation = (distillation_weight, distillation_temperature)
         self._teachers: tuple[Teachers] | None = None  # in a tuple, so that no checkpoint holds their weights
@@ -121,10 +129,10 @@ class ExpressionTask(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of one batch, averaged over its rows."""
-        faces = to_tensor(batch["faces"])
+        faces, targets = mixed(to_tensor(batch["faces"]), batch["targets"], self.mixup)
         done = self.global_step / self._steps
         logits: Tensor = self.net(shown(faces, side_at(done, self.progressive_resizing)))
-        loss = self.loss(logits, batch["targets"])
+        loss = self.loss(logits, targets)
         if self._teachers:
             weight, temperature = self.distillation
             taught = distillation_loss(logits, self._teachers[0](faces, temperature), temperature)
@@ -239,7 +247,9 @@ def _warmed_up_average(decay: float) -> Any:
     return update
 
 
-def _balanced(shares: Sequence[float] | None, classes: int) -> Tensor:
+def _class_weights(shares: Sequence[float] | None, power: float) -> Tensor:
+    """Return the inverse of the shares to that power; a training row weighs 1 on the average."""
     if not shares or min(shares) <= 0:
-        raise UserError("--model.class_weights balanced: every class needs at least one training row")
-    return torch.tensor([1.0 / (classes * share) for share in shares])
+        raise UserError("--model.class_weights: every class needs at least one training row")
+    inverse = torch.tensor(shares) ** -power
+    return inverse / (torch.tensor(shares) * inverse).sum()

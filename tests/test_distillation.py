@@ -13,6 +13,8 @@ from fer_lightning.cli import main
 from fer_lightning.distillation import Teachers, distillation_loss
 from fer_lightning.errors import UserError
 from fer_lightning.expressions import FER2013_CLASSES
+from fer_lightning.mixing import mixed
+from fer_lightning.preprocess import to_tensor
 from fer_lightning.task import ExpressionTask
 from tests import fakes, networks
 
@@ -75,22 +77,27 @@ class Noting(nn.Module):
         return torch.tensor([9.0, 0.0, 0.0]).repeat(len(x), 1)
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize(("weight", "mixup"), [(0.0, 0.0), (0.25, 0.0), (0.25, 0.4), (1.0, 0.0)])
 def test_the_step_weighs_both_losses_and_shows_both_the_same_faces(
-    weight: float, monkeypatch: pytest.MonkeyPatch
+    weight: float, mixup: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = ExpressionTask(["a", "b", "c"], distillation_weight=weight, distillation_temperature=2.0).eval()
+    words = {"distillation_weight": weight, "distillation_temperature": 2.0, "mixup": mixup}
+    task = ExpressionTask(["a", "b", "c"], **words).eval()
     monkeypatch.setattr(task, "log", lambda *_, **__: None)
     teacher = Noting()
     task.learn_from([teacher])
     faces = torch.randint(0, 256, (4, 48, 48), dtype=torch.uint8)
     batch = {"faces": faces, "targets": torch.eye(3)[[0, 1, 2, 0]], "labels": torch.tensor([0, 1, 2, 0])}
+    torch.manual_seed(0)
     loss = task.training_step(batch, 0)
-    logits = task(faces)
+    torch.manual_seed(0)
+    blended, targets = mixed(to_tensor(faces), batch["targets"], mixup)
+    logits = task.net(blended)
     soft = (torch.tensor([[9.0, 0.0, 0.0]]) / 2).softmax(1).expand(4, 3)
-    expected = (1 - weight) * task.loss(logits, batch["targets"]) + weight * distillation_loss(logits, soft, 2.0)
+    expected = (1 - weight) * task.loss(logits, targets) + weight * distillation_loss(logits, soft, 2.0)
     torch.testing.assert_close(loss, expected)
-    assert torch.equal(teacher.seen[0][:, 0], faces / 255)
+    assert torch.equal(teacher.seen[0], blended)
+    assert torch.equal(blended[:, 0], faces / 255) is (mixup == 0)
     assert not [name for name in task.state_dict() if "teacher" in name]
 
 

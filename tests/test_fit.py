@@ -132,6 +132,7 @@ def test_a_comparison_is_one_flag_wide(network: str, fer2013: Path, tmp_path: Pa
     "words",
     [
         ["--model.class_weights", "balanced", "--model.label_smoothing", "0"],
+        ["--model.class_weights", "sqrt", "--model.mixup", "0.2"],
         ["--model.ema_decay", "0", "--model.dropout", "0.3", "--model.dilation", "1"],
         ["--data.split", "random", "--data.fold", "2", "--data.augment", "light"],
         ["--data.split", "grouped", "--data.drop_leaks", "--data.augment", "strong", "--data.num_workers", "0"],

@@ -21,7 +21,7 @@ EPOCHS = 4
 
 def command(data: Path, base: Path) -> list[str]:
     words = ["fit", "--data.root", str(data), "--data.augment", "strong", "--data.batch_size", "16"]
-    words += ["--model.progressive_resizing", "0.6"]
+    words += ["--model.progressive_resizing", "0.6", "--model.mixup", "0.2"]
     return [*words, "--trainer.max_epochs", str(EPOCHS), "--trainer.default_root_dir", str(base)]
 
 

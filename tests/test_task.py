@@ -27,14 +27,16 @@ def logits_and_targets() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("balanced", [False, True])
-def test_the_loss_is_the_formula(smoothing: float, balanced: bool) -> None:
+@pytest.mark.parametrize("kind", ["none", "sqrt", "balanced"])
+def test_the_loss_is_the_formula(smoothing: float, kind: str) -> None:
     """- sum_k w_k t_k log p_k, averaged over the rows; smoothing gives each class its share of the target."""
     shares = [0.5, 0.4, 0.1]
-    words: dict[str, Any] = {"class_shares": shares, "class_weights": "balanced"} if balanced else {}
+    of_each = {"none": [1.0, 1.0, 1.0], "sqrt": [s**-0.5 for s in shares], "balanced": [1 / s for s in shares]}[kind]
+    whole = sum(share * weight for share, weight in zip(shares, of_each, strict=True))
+    words: dict[str, Any] = {"class_shares": shares, "class_weights": kind}
     logits, targets = logits_and_targets()
     smooth = (1 - smoothing) * targets + smoothing / 3
-    weights = torch.tensor([1 / (3 * share) for share in shares]) if balanced else torch.ones(3)
+    weights = torch.tensor(of_each) / whole
     expected = -(weights * smooth * (logits.exp() / logits.exp().sum(1, keepdim=True)).log()).sum(1).mean()
     torch.testing.assert_close(task(label_smoothing=smoothing, **words).loss(logits, targets), expected)
 
@@ -145,6 +147,8 @@ def test_averaging_is_part_of_the_recipe_unless_switched_off() -> None:
         ({"class_weights": "balanced", "class_shares": [0.5, 0.5, 0.0]}, "every class needs at least one training row"),
         ({"network": "resnet"}, "network resnet: choose from improved_cnn, improved_cnn_wide, plain_cnn"),
         ({"network": "plain_cnn", "groups": 4}, "network plain_cnn with {'groups': 4}: .*unexpected keyword"),
+        ({"mixup": -0.1}, "--model.mixup -0.1: need at least 0"),
+        ({"mixup": math.inf}, "--model.mixup inf"),
         ({"groups": 5}, "groups 5 must divide"),
         ({"progressive_resizing": 1.0}, "--model.progressive_resizing 1.0: need a number from 0 to below 1"),
         (
