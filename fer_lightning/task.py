@@ -63,8 +63,8 @@ class ExpressionTask(pl.LightningModule):
             label_smoothing: Share of the target spread over all classes, 0..1.
             class_weights: balanced weighs each class by the inverse of its share in the training rows, sqrt by the root
                 of that inverse.
-            mixup: Alpha of mixup, at least 0: faces and targets are blended in pairs, by shares from Beta(alpha, alpha);
-                a teacher sees the blends too.
+            mixup: Alpha of mixup, at least 0: faces and targets are blended in pairs, shares from Beta(alpha, alpha),
+                which a teacher sees too.
             ema_decay: Decay of the averaged weights, which are scored and saved; 0 scores the raw weights.
             progressive_resizing: Share of the training, at its beginning, in which faces are smaller (32, then 40
                 pixels) and cost less; for networks that average over the picture.
