@@ -23,8 +23,8 @@ def mixed(faces: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]
     drawn = Beta(alpha, alpha).sample((len(faces),)).to(faces)
     own = drawn.maximum(1 - drawn)
     other = torch.randperm(len(faces), device=faces.device)
-    kept = own[:, None, None, None]
-    return (
-        kept * faces + (1 - kept) * faces[other],
-        own[:, None].to(targets) * targets + (1 - own[:, None]).to(targets) * targets[other],
-    )
+
+    def blend(values: Tensor) -> Tensor:
+        return torch.lerp(values[other], values, own.view(-1, *[1] * (values.ndim - 1)))
+
+    return blend(faces), blend(targets)
