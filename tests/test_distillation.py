@@ -1,6 +1,7 @@
 """Distillation: the loss by its formula, the same faces for both, and teachers that know nothing that is scored."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -81,7 +82,7 @@ class Noting(nn.Module):
 def test_the_step_weighs_both_losses_and_shows_both_the_same_faces(
     weight: float, mixup: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = {"distillation_weight": weight, "distillation_temperature": 2.0, "mixup": mixup}
+    words: dict[str, Any] = {"distillation_weight": weight, "distillation_temperature": 2.0, "mixup": mixup}
     task = ExpressionTask(["a", "b", "c"], **words).eval()
     monkeypatch.setattr(task, "log", lambda *_, **__: None)
     teacher = Noting()
