@@ -100,8 +100,7 @@ class ExpressionTask(pl.LightningModule):
         self.options = {name: value for name, value in given.items() if value is not None}
         self.network_name: NetworkName = network
         self.net = build_network(network, len(classes), **self.options).to(memory_format=torch.channels_last)
-        power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[class_weights]
-        self.class_weights = _class_weights(class_shares, power) if power else None
+        self.class_weights = None if class_weights == "none" else _class_weights(class_shares, class_weights)
         self._steps = 1  # of the whole training, known when it begins
         self.distillation = (distillation_weight, distillation_temperature)
         self._teachers: tuple[Teachers] | None = None  # in a tuple, so that no checkpoint holds their weights
@@ -247,9 +246,9 @@ def _warmed_up_average(decay: float) -> Any:
     return update
 
 
-def _class_weights(shares: Sequence[float] | None, power: float) -> Tensor:
-    """Return the inverse of the shares to that power; a training row weighs 1 on the average."""
+def _class_weights(shares: Sequence[float] | None, kind: Literal["sqrt", "balanced"]) -> Tensor:
+    """Return what each class weighs; a training row weighs 1 on the average."""
     if not shares or min(shares) <= 0:
-        raise UserError("--model.class_weights: every class needs at least one training row")
-    inverse = torch.tensor(shares) ** -power
+        raise UserError(f"--model.class_weights {kind}: every class needs at least one training row")
+    inverse = torch.tensor(shares) ** (-1.0 if kind == "balanced" else -0.5)
     return inverse / (torch.tensor(shares) * inverse).sum()

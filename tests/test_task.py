@@ -143,7 +143,7 @@ def test_averaging_is_part_of_the_recipe_unless_switched_off() -> None:
         ({"label_smoothing": -0.1}, "--model.label_smoothing -0.1"),
         ({"ema_decay": 1.5}, "--model.ema_decay 1.5"),
         ({"warmup": math.nan}, "--model.warmup nan"),
-        ({"class_weights": "balanced"}, "every class needs at least one training row"),
+        ({"class_weights": "sqrt"}, "--model.class_weights sqrt: every class needs at least one training row"),
         ({"class_weights": "balanced", "class_shares": [0.5, 0.5, 0.0]}, "every class needs at least one training row"),
         ({"network": "resnet"}, "network resnet: choose from improved_cnn, improved_cnn_wide, plain_cnn"),
         ({"network": "plain_cnn", "groups": 4}, "network plain_cnn with {'groups': 4}: .*unexpected keyword"),
