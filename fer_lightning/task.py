@@ -33,6 +33,7 @@ class ExpressionTask(pl.LightningModule):
         dropout: float | None = None,
         groups: int | None = None,
         dilation: int | None = None,
+        output_stride: int | None = None,
         batch_norm: bool | None = None,
         learning_rate: float = 3e-3,
         weight_decay: float = 0.05,
@@ -56,6 +57,8 @@ class ExpressionTask(pl.LightningModule):
             dropout: Share of the activations dropped before the head; by default the network's own.
             groups: Primary partitions of the interleaved group convolutions; by default the network's own.
             dilation: Dilation of the fourth residual module; by default the network's own.
+            output_stride: Pixels of the face to a pixel of the improved network's last map (8, 4 or 2): fewer cost more
+                time and no parameter; by default 8.
             batch_norm: Normalisation in the plain network; by default it has it.
             learning_rate: Highest learning rate, reached after the warm-up.
             weight_decay: Decay of the weights; biases and normalisation are spared.
@@ -97,6 +100,7 @@ class ExpressionTask(pl.LightningModule):
         self.label_smoothing, self.ema_decay, self.seed = label_smoothing, ema_decay, seed
         self.progressive_resizing, self.mixup = progressive_resizing, mixup
         given = {"dropout": dropout, "groups": groups, "dilation": dilation, "batch_norm": batch_norm}
+        given["output_stride"] = output_stride
         self.options = {name: value for name, value in given.items() if value is not None}
         self.network_name: NetworkName = network
         self.net = build_network(network, len(classes), **self.options).to(memory_format=torch.channels_last)

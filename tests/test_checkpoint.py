@@ -41,7 +41,7 @@ def file(shared: Path, tmp_path: Path) -> Path:
     [
         ("improved_cnn", {}),
         ("improved_cnn", {"groups": 8, "dropout": 0.3, "dilation": 2}),
-        ("improved_cnn_wide", {"dilation": 1}),
+        ("improved_cnn_wide", {"dilation": 1, "output_stride": 4}),
         ("plain_cnn", {}),
         ("plain_cnn", {"batch_norm": False}),
     ],

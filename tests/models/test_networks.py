@@ -88,6 +88,23 @@ def test_receptive_field_is_61_pixels() -> None:
     assert int(rows.max() - rows.min()) + 1 == 61
 
 
+@pytest.mark.parametrize("network", [ImprovedCNN, ImprovedCNNWide])
+@pytest.mark.parametrize("output_stride", [4, 2])
+def test_a_finer_output_stride_answers_between_the_places_of_a_coarser_one(
+    network: type[ImprovedCNN | ImprovedCNNWide], output_stride: int
+) -> None:
+    torch.manual_seed(0)
+    coarse, fine = network().eval(), network(output_stride=output_stride).eval()
+    fine.load_state_dict(coarse.state_dict())
+    assert multiply_adds(fine) > multiply_adds(coarse)
+    x = torch.rand(1, 1, 256, 256)
+    few, many = (of.head(of.residual(of.front(x))) for of in (coarse, fine))
+    step = 8 // output_stride
+    assert many.shape[2:] == (256 // output_stride, 256 // output_stride)
+    inside = slice(12, 20)  # out of reach of the padding at the edges
+    torch.testing.assert_close(many[:, :, ::step, ::step][:, :, inside, inside], few[:, :, inside, inside])
+
+
 def test_light_does_not_change_the_answer() -> None:
     network = build_network("improved_cnn").eval()
     x = torch.rand(2, 1, 48, 48)
