@@ -16,7 +16,7 @@ Views = Literal["none", "flip", "ten_crop"]
 _MARGIN = 2
 """Pixels by which the edges of a face are repeated before its ten crops, which are as large as itself.
 
-Chosen on FER2013's PublicTest with the shipped improved_cnn (``validate --tta ten_crop`` prints it): crops of 44 pixels
+Chosen on FER2013's PublicTest with ``fer2013-improved_cnn`` (docs/experiments.md has the command): crops of 44 pixels
 brought back to 48, as others take them, were no better there than the mirror image alone, a margin of 1 was between.
 """
 
