@@ -45,10 +45,29 @@ def drew_on(training: dict[str, Any]) -> dict[str, str]:
 def ancestors(card: Card) -> Iterator[dict[str, Any]]:
     """Yield the card itself, what its weights started from and were taught by, what those drew on, and so on."""
     yield card
+    for one in _sources(card):
+        yield from ancestors(one)
+
+
+def tell_once(card: Card) -> None:
+    """Leave out what a card says of a checkpoint's own sources again: they stay where it is named nearest.
+
+    Networks taught by their own start, and by others that were, have the same forebears many times over; told in every
+    place, they would double the card with each generation.
+    """
+    told: set[str] = set()
+    near = _sources(card)
+    while near:
+        for one in near:
+            if (whose := one["checkpoint"].rpartition("@")[2]) in told:
+                one["training"] = {"config": one["training"]["config"]}
+            told.add(whose)
+        near = [further for one in near for further in _sources(one)]
+
+
+def _sources(card: Card) -> list[dict[str, Any]]:
     training = card["training"]
-    for one in (training.get("init_from"), *training.get("teachers", ())):
-        if one:
-            yield from ancestors(one)
+    return [one for one in (training.get("init_from"), *training.get("teachers", ())) if one]
 
 
 def cannot_tell(start: dict[str, Any], named: str, data: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from fer_lightning import checkpoint, runs
-from fer_lightning.ancestry import origin
+from fer_lightning.ancestry import origin, tell_once
 from fer_lightning.assembly import Assembly
 from fer_lightning.callbacks import CHOSEN_BY, so_far
 from fer_lightning.card import dropped_lines, environment, leakage_lines
@@ -52,6 +52,7 @@ def fit(args: Sequence[str], resume: str | None) -> int:
             _start_from(cli, checkpoint.find(given))
         if names := cli.config["model"]["teacher"]:
             _learn_from(cli, [checkpoint.find(name) for name in names])
+        tell_once(cli.model.card)
         if cli.resume and _is_finished(cli, Path(cli.resume)):
             return 0
         if cli.trainer.is_global_zero:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from fer_lightning import checkpoint
+from fer_lightning.ancestry import ancestors, drew_on
 from fer_lightning.card import markdown
 from fer_lightning.cli import main
 from fer_lightning.distillation import Teachers, distillation_loss
@@ -136,6 +137,22 @@ def test_several_teachers_stand_in_the_card_and_are_named(
     for gone in teachers:
         gone.unlink()
     assert main(["test", "--ckpt_path", str(file)]) == 0  # scoring needs no teacher
+
+
+def test_a_card_tells_of_each_forebear_once(fer2013: Path, teachers: list[Path], tmp_path: Path) -> None:
+    """Three generations, each taught by those before: all are named wherever they had a part, and described once."""
+    first = teachers[0]
+    words = ("--model.teacher", first, "--init_from", first)
+    assert fit(fer2013, tmp_path / "second", *words) == 0
+    second = best(tmp_path / "second")
+    assert fit(fer2013, tmp_path / "third", "--model.teacher", first, second, "--init_from", second) == 0
+    card = checkpoint.read_card(best(tmp_path / "third"))
+    oldest, middle = map(checkpoint.identity, (first, second))
+    _, *line = ancestors(card)
+    assert [one["checkpoint"] for one in line] == [middle, oldest, oldest, oldest, middle]
+    described = [one["checkpoint"] for one in line if "init_from" in one["training"]]
+    assert sorted(described) == sorted([oldest, middle])
+    assert drew_on(card["training"]) == {"init_from": middle, "model.teacher": f"{oldest}, {middle}"}
 
 
 def test_a_resumed_training_keeps_its_teachers(
