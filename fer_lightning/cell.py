@@ -75,6 +75,7 @@ def _run(folder: Path, cell: Cell, *, joining: bool) -> int:
 
 def _score(folder: Path, cell: Cell, best: Path) -> None:
     """Write the predictions of held-out rows and of the fold, and what is known of the cell."""
+    from fer_lightning.answering import Way
     from fer_lightning.calibration import fit_temperature
     from fer_lightning.checkpoint import read_card
     from fer_lightning.data.folds import groups_of
@@ -85,7 +86,8 @@ def _score(folder: Path, cell: Cell, best: Path) -> None:
     found: dict[tuple[str, str], Predictions] = {}
     temperature, scores = {}, {}
     for tta in cell.tta:
-        opened = open_checkpoints([best], _for_one_process(cell.words), tta, calibrated=False)  # type: ignore[arg-type]
+        way = Way(tta)  # type: ignore[arg-type]
+        opened = open_checkpoints([best], _for_one_process(cell.words), way, calibrated=False)
         data = opened.cli.datamodule
         if data.faces.fingerprint != opened.cards[0]["data"]["fingerprint"]:
             raise UserError(f"{folder}: was trained on other data; use the same --data.root, or another --out")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fer_lightning import __version__, options, presets
+from fer_lightning.answering import Way, adjustment
 from fer_lightning.errors import UserError
 
 _USAGE = """usage: python -m fer_lightning VERB [options]
@@ -95,8 +96,10 @@ def _train_or_score(verb: str, rest: list[str]) -> int:
     tta = views[-1] if views else "none"
     if tta not in options.VIEWS:
         raise UserError(f"--tta {tta}: choose from {', '.join(options.VIEWS)}")
-    if verb == "fit" and (len(files) > 1 or views):
-        raise UserError("--tta and several --ckpt_path are for validate and test")
+    words, powers = _taken(words, "--logit_adjustment", "a number from 0 on")
+    way = Way(tta, adjustment(powers[-1] if powers else 0))
+    if verb == "fit" and (len(files) > 1 or views or powers):
+        raise UserError("--tta, --logit_adjustment and several --ckpt_path are for validate and test")
     if verb != "fit" and (name := next((name for name in _FOR_FIT if name in dict(options.pairs(words))), None)):
         raise UserError(f"--{name}: is for fit; name what to score with --ckpt_path FILE")
     from fer_lightning import runtime
@@ -111,7 +114,7 @@ def _train_or_score(verb: str, rest: list[str]) -> int:
         return fit(words, files[0] if files else None)
     from fer_lightning.evaluation import evaluate
 
-    return evaluate("validate" if verb == "validate" else "test", words, files, tta)
+    return evaluate("validate" if verb == "validate" else "test", words, files, way)
 
 
 def _taken(words: list[str], option: str, needs: str) -> tuple[list[str], list[str]]:

@@ -15,6 +15,7 @@ from torch import nn
 
 from fer_lightning import checkpoint, options, runs
 from fer_lightning.ancestry import may_know
+from fer_lightning.answering import PLAIN, Way, joint
 from fer_lightning.assembly import RUNS, Assembly
 from fer_lightning.calibration import with_temperature
 from fer_lightning.card import environment
@@ -23,7 +24,7 @@ from fer_lightning.data.datamodule import ExpressionDataModule
 from fer_lightning.data.folds import groups_of
 from fer_lightning.errors import UserError
 from fer_lightning.known_rows import Part, Predictions, is_own, seen_by, trained_splits
-from fer_lightning.models.ensemble import Ensemble, Views
+from fer_lightning.models.ensemble import Ensemble
 from fer_lightning.results import score_line, show_scores, write_report
 
 _OPTION = {"validation": "val", "test": "test"}
@@ -72,13 +73,13 @@ class Opened(NamedTuple):
     temperature: float = 1.0
 
 
-def open_checkpoints(paths: Sequence[Path], args: Sequence[str], tta: Views, *, calibrated: bool = True) -> Opened:
+def open_checkpoints(paths: Sequence[Path], args: Sequence[str], way: Way, *, calibrated: bool = True) -> Opened:
     """Load what is to be scored.
 
     Args:
         paths: The checkpoints, of the same classes; several answer as one.
         args: Options, as on the command line; what is not given is as it was in the training of the first.
-        tta: Views of each face.
+        way: How they are asked.
         calibrated: Whether temperatures count; False is for those who fit their own.
 
     Raises:
@@ -90,19 +91,21 @@ def open_checkpoints(paths: Sequence[Path], args: Sequence[str], tta: Views, *, 
     for path, card in zip(paths, cards, strict=True):
         _must_fit(path, card, cli)
     cli.refuse_fold_of_official_split()
-    if len(loaded) == 1 and tta == "none":
+    if len(loaded) == 1 and way == PLAIN:
         return Opened(cli, loaded[0].network, cards, loaded[0].temperature if calibrated else 1.0)
-    return Opened(cli, Ensemble([one.calibrated if calibrated else one.network for one in loaded], tta), cards)
+    if not calibrated:
+        return Opened(cli, Ensemble([one.network for one in loaded], way.tta), cards)
+    return Opened(cli, joint(loaded, way), cards)
 
 
-def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: Sequence[str], tta: Views = "none") -> int:
+def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: Sequence[str], way: Way = PLAIN) -> int:
     """Score a checkpoint on the rows of its own split, or on other data of the same classes.
 
     Args:
         verb: ``validate`` scores the rows that choose; ``test`` the rows that are reported, and writes the report.
         args: Options, as on the command line; what is not given is as it was in the checkpoint's training.
         given: The checkpoints, whose probabilities are averaged; none takes the newest run's best, else a shipped one.
-        tta: Views of each face, whose probabilities are averaged.
+        way: How they are asked.
 
     Returns:
         The exit code 0.
@@ -114,31 +117,32 @@ def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: Sequ
         raise UserError(f"--ckpt_path last: is for fit; give {verb} a file, or nothing for the newest run's best")
     base = dict(options.pairs(args)).get("trainer.default_root_dir") or RUNS
     paths = [checkpoint.find(name) for name in given] or [runs.best_checkpoint(Path(base))]
-    opened = open_checkpoints(paths, args, tta)
+    opened = open_checkpoints(paths, args, way)
     part: Part = "validation" if verb == "validate" else "test"
     cli = opened.cli
     found = predict_rows(cli, opened.network, part)
     if cli.trainer.is_global_zero:
-        if verb == "validate" and len(paths) == 1 and tta == "none":
+        if verb == "validate" and len(paths) == 1 and way == PLAIN:
             own = calibrate_once(paths[0], opened.cards[0], cli.datamodule, found)
             opened = opened._replace(temperature=own)
         name = cli.datamodule.split.names[part]
         scores = {name: score_rows(cli.datamodule, found, opened.temperature)}
-        what = " + ".join(path.name for path in paths) + (f", {tta}" if tta != "none" else "")
+        what = " + ".join(path.name for path in paths) + way.told
         show_scores(scores[name], f"{what} on {name} of {cli.datamodule.faces.source}", Console())
         if verb == "test":
-            _report(opened, paths, tta, scores, found)
+            _report(opened, paths, way, scores, found)
     return 0
 
 
-def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str, Any], found: Predictions) -> None:
+def _report(opened: Opened, paths: Sequence[Path], way: Way, scores: dict[str, Any], found: Predictions) -> None:
     data, cards = opened.cli.datamodule, opened.cards
     _score_subsets(opened, scores, found)
     seen = seen_by([split for card in cards for split in trained_splits(card, data)], found)
     report = {
         "checkpoint": " + ".join(map(str, paths)),
         "network": " + ".join(card["network"]["name"] for card in cards),
-        "tta": tta,
+        "tta": way.tta,
+        "logit_adjustment": way.logit_adjustment,
         "parameters": sum(card["parameters"] for card in cards),
         "temperatures": [checkpoint.temperature_of(card) for card in cards],
         "classes": data.classes,
@@ -146,7 +150,7 @@ def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str,
         "scores": scores,
         "environment": environment(),
     }
-    folder = _folder(opened.cli, paths) / _name_of_test(cards[0], data, tta)
+    folder = _folder(opened.cli, paths) / _name_of_test(cards[0], data, way)
     files = write_report(folder, report, _table(data, found, opened.temperature))
     print(f"written to {folder}: " + ", ".join(file.name for file in files))
     if seen and (seen["trained"] or seen["chose"]):
@@ -156,7 +160,7 @@ def _report(opened: Opened, paths: Sequence[Path], tta: Views, scores: dict[str,
         )
     if any(may_know(card, report["data"]) for card in cards):
         print("the network was trained on these pictures in another form: it may know rows that are scored here")
-    if len(paths) > 1 or tta != "none":
+    if len(paths) > 1 or way != PLAIN:
         return
     if is_own(cards[0], data, "test", found):
         compare(paths[0], cards[0], scores)
@@ -173,9 +177,9 @@ def _folder(cli: Assembly, paths: Sequence[Path]) -> Path:
     return Path(cli.trainer.default_root_dir) / f"{stems}@{hashlib.sha256(identities).hexdigest()[:8]}"
 
 
-def _name_of_test(card: checkpoint.Card, data: ExpressionDataModule, tta: Views) -> str:
+def _name_of_test(card: checkpoint.Card, data: ExpressionDataModule, way: Way) -> str:
     """Return the name of a test's folder: what is scored, with the fold where it is not the checkpoint's own."""
-    name = f"test-{data.faces.source}{'' if tta == 'none' else f'-{tta}'}"
+    name = f"test-{data.faces.source}" + way.told.replace(", ", "-").replace(" ", "-")
     own = any(np.array_equal(split.test, data.rows("test")) for split in trained_splits(card, data))
     if own or data.split.names["test"] == data.faces.roles.get("test"):
         return name

@@ -50,6 +50,8 @@ OTHERS = {
     "--ckpt_path FILE": "fit: resume (last finds the newest run of this source and network); "
     "validate, test: what to score; given several times, their probabilities are averaged",
     f"--tta {{{','.join(VIEWS)}}}": "validate, test: average over views of each face (default: none)",
+    "--logit_adjustment POWER": "validate, test: name rare classes more often: divide each probability by this power "
+    "of its class's share, such as 0.5 (default: 0)",
     "--seed_everything N": "seed of the weights, the order of rows, augmentation and dropout (default: 42)",
     "--patience N": "fit: stop when validation macro-F1 has not risen for N epochs (default: 0, never)",
     "--init_from FILE": "fit: start from the weights of a checkpoint (a file, or the name of a shipped one); outputs "
@@ -69,6 +71,7 @@ _PLAIN = {
     "init_from",
     "preset",
     "tta",
+    "logit_adjustment",
     "help",
     "help_all",
     "verbose",

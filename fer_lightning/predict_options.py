@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fer_lightning import options, records
+from fer_lightning.answering import adjustment
 from fer_lightning.command_line import Parser, whole_number
 from fer_lightning.errors import UserError
 
@@ -42,6 +43,7 @@ class Options:
     inputs: tuple[str, ...]
     checkpoints: tuple[str, ...]
     tta: "Views"
+    logit_adjustment: float
     out: Path | None
     annotate: Path | None
     detector: Literal["mtcnn", "none"]
@@ -95,6 +97,14 @@ def _parser() -> Parser:
         choices=options.VIEWS,
         default="none",
         help="average over views of each face: flip adds its mirror image, ten_crop takes ten crops (default: none)",
+    )
+    add(
+        "--logit_adjustment",
+        type=adjustment,
+        default=0.0,
+        metavar="POWER",
+        help="name rare classes more often: divide each probability by this power of its class's share, "
+        "such as 0.5 (default: 0)",
     )
     add("--out", type=Path, metavar="FILE", help=".csv, .json, .jsonl or .parquet; without it a table is printed")
     add("--annotate", type=Path, metavar="DIR", help="draw boxes, labels and bars on copies in this folder")

@@ -73,6 +73,7 @@ def _recognizer(options: Options) -> Recognizer:
     return Recognizer.from_checkpoint(
         options.checkpoints,
         tta=options.tta,
+        logit_adjustment=options.logit_adjustment,
         smallest_face=options.smallest_face,
         working_side=options.working_side,
         device=options.device,

@@ -11,9 +11,10 @@ from PIL import Image
 from torch import nn
 
 from fer_lightning import checkpoint
+from fer_lightning.answering import Way, joint
 from fer_lightning.errors import UserError
 from fer_lightning.faces import Detection, FaceDetector, cut_face
-from fer_lightning.models.ensemble import Ensemble, Views
+from fer_lightning.models.ensemble import Views
 from fer_lightning.pictures import PictureLike, as_picture
 from fer_lightning.preprocess import SIDE, shrink, to_tensor
 
@@ -77,6 +78,7 @@ class Recognizer:
         name: str | Path | Sequence[str | Path] | None = None,
         *,
         tta: Views = "none",
+        logit_adjustment: float = 0.0,
         smallest_face: int = 40,
         working_side: int = 2048,
         device: str = "cpu",
@@ -88,19 +90,22 @@ class Recognizer:
                 gives the card; None takes the default.
             tta: Test-time augmentation, the views of each face whose probabilities are averaged: ``none`` takes the
                 face alone, ``flip`` its mirror image, too, and ``ten_crop`` ten crops of it.
+            logit_adjustment: Rare classes are named more often: each probability is divided by this power of the share
+                of its class, as :class:`~fer_lightning.answering.Way` has it; 0 leaves them as they are.
             smallest_face: Height in pixels of the smallest face that is looked for.
             working_side: A picture of more pixels than a square of this side is scaled down to as many for the search,
                 and there a face needs 20 pixels.
             device: Where the network runs, such as ``cpu`` or ``cuda``.
 
         Raises:
-            UserError: If there is no such checkpoint, it cannot be used, or several differ in their classes or
-                preprocessing.
+            UserError: If there is no such checkpoint, it cannot be used, several differ in their classes or
+                preprocessing, or the way of asking them is none.
         """
+        way = Way(tta, logit_adjustment)
         names = [name] if name is None or isinstance(name, str | Path) else name
         paths = [checkpoint.find(one) for one in names or [None]]
-        model = "+".join(map(checkpoint.identity, paths)) + ("" if tta == "none" else f", {tta}")
-        return cls(*_together(paths, tta), model, FaceDetector(smallest_face, working_side), device)
+        model = "+".join(map(checkpoint.identity, paths)) + way.told
+        return cls(*_together(paths, way), model, FaceDetector(smallest_face, working_side), device)
 
     def recognize(self, picture: PictureLike) -> list[Face]:
         """Find the faces of a picture, the largest first; an empty list where there is none.
@@ -177,8 +182,8 @@ class Recognizer:
             return np.asarray(logits.cpu().double().softmax(1).numpy(), dtype=np.float64)
 
 
-def _together(paths: Sequence[Path], tta: Views) -> tuple[nn.Module, checkpoint.Card]:
-    """Return what answers as one, and the first one's card; a lone checkpoint seen one way answers by itself."""
+def _together(paths: Sequence[Path], way: Way) -> tuple[nn.Module, checkpoint.Card]:
+    """Return what answers as one, and the first one's card."""
     loaded = [checkpoint.load(path) for path in paths]
     first = loaded[0]
     for path, other in zip(paths, loaded, strict=True):
@@ -189,9 +194,7 @@ def _together(paths: Sequence[Path], tta: Views) -> tuple[nn.Module, checkpoint.
                     f"{path}: has other {what} ({_words(theirs)}) than {paths[0]} ({_words(ours)}), so they cannot "
                     "answer as one; choose checkpoints that share them, or give one alone"
                 )
-    if len(loaded) == 1 and tta == "none":
-        return first.calibrated, first.card
-    return Ensemble([one.calibrated for one in loaded], tta), first.card
+    return joint(loaded, way), first.card
 
 
 def _words(value: str | Sequence[str]) -> str:

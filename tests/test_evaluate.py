@@ -554,6 +554,35 @@ def test_the_card_is_about_the_checkpoint_and_not_about_views_of_faces(
     assert best.read_bytes() != before
 
 
+def test_rare_classes_are_scored_as_they_are_lifted(
+    run: Path, tested: NDArray[np.float32], capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = run / "best.safetensors"
+    support = {"angry": 31, "disgust": 1, "fear": 9, "happy": 3, "sad": 0, "surprise": 4, "neutral": 1}
+
+    def counted(card: dict[str, Any]) -> None:
+        for name, row in card["scores"]["PublicTest"]["per_class"].items():
+            row["support"] = support[name]
+
+    changed(best, counted)
+    before = best.read_bytes()
+    report = scored(run, "--logit_adjustment", "1.5", fold="-logit-adjustment-1.5")
+    _, found = left_by(run / "test-fer2013-logit-adjustment-1.5")
+    plain = alone(best, tested)
+    lifted = plain / ((np.array(list(support.values())) + 1) / 56) ** 1.5
+    np.testing.assert_allclose(found, lifted / lifted.sum(1, keepdims=True), atol=1e-5)
+    assert np.abs(found - plain).max() > 0.1
+    assert (report["logit_adjustment"], report["tta"]) == (1.5, "none")
+    assert "temperature" not in report["scores"]["PrivateTest"]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "best.safetensors, logit adjustment 1.5 on PrivateTest of fer2013" in said
+    assert "card:" not in said
+    assert best.read_bytes() == before
+    flipped = scored(run, "--tta", "flip", "--logit_adjustment", "1.5", fold="-flip-logit-adjustment-1.5")
+    assert (flipped["logit_adjustment"], flipped["tta"]) == (1.5, "flip")
+    assert scored(run, "--logit_adjustment", "0") == scored(run)
+
+
 def test_a_single_checkpoint_seen_one_way_is_as_it_was(run: Path) -> None:
     plain = scored(run)
     assert (plain["tta"], plain["network"], plain["parameters"]) == ("none", "improved_cnn", 185_431)
@@ -619,8 +648,12 @@ def test_the_report_on_many_checkpoints_has_a_folder_that_file_systems_take(run:
 
 
 MISTAKES = {
-    "fit --tta flip": "--tta and several --ckpt_path are for validate and test",
-    "fit --ckpt_path a.ckpt --ckpt_path b.ckpt": "--tta and several --ckpt_path are for validate and test",
+    "fit --tta flip": "--tta, --logit_adjustment and several --ckpt_path are for validate and test",
+    "fit --ckpt_path a.ckpt --ckpt_path b.ckpt": "--tta, --logit_adjustment and several --ckpt_path are for",
+    "fit --logit_adjustment 1": "--tta, --logit_adjustment and several --ckpt_path are for validate and test",
+    "test --logit_adjustment some": "logit_adjustment some: need a number from 0 on, such as 0.5",
+    "validate --logit_adjustment=-1": "logit_adjustment -1: need a number from 0 on, such as 0.5",
+    "test --logit_adjustment": "--logit_adjustment: needs a number from 0 on",
     "test --tta sideways": "--tta sideways: choose from none, flip, ten_crop",
     "test --tta": "--tta: needs one of none, flip, ten_crop",
     "test --ckpt_path gone.ckpt --ckpt_path": "--ckpt_path: needs a file",

@@ -197,6 +197,21 @@ def test_views_of_a_face_are_averaged(pair: tuple[Path, Path], photos: Path) -> 
     assert {row["model"] for row in table(Path("flip.csv"))} == {f"{checkpoint.identity(pair[0])}, flip"}
 
 
+def test_rare_classes_are_named_more_often_where_that_is_wanted(pair: tuple[Path, Path], photos: Path) -> None:
+    network, card = checkpoint.load(pair[0])
+    told = {**card, "calibration": {"temperature": 2.0, "fitted_on": "PublicTest"}}
+    checkpoint.save(photos / "told.safetensors", network, told)
+    told_file = photos / "told.safetensors"
+    for power in ("0", "0.5"):
+        predict(told_file, "photos/b.png", "--logit_adjustment", power, "--out", f"{power}.csv")
+    plain, lifted = (probabilities(Path(f"{power}.csv"), pair[0]) for power in ("0", "0.5"))
+    shares = np.array([row["support"] + 1 for row in card["scores"]["PublicTest"]["per_class"].values()])
+    expected = plain / np.sqrt(shares)
+    np.testing.assert_allclose(lifted, expected / expected.sum(1, keepdims=True), atol=1e-6)
+    named = f"{checkpoint.identity(told_file)}, logit adjustment 0.5"
+    assert {row["model"] for row in table(Path("0.5.csv"))} == {named}
+
+
 def test_a_table_goes_on_with_the_same_checkpoints_and_views_alone(
     pair: tuple[Path, Path], photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
 ) -> None:
@@ -409,7 +424,7 @@ MISTAKES = {
     "void": "void: no picture or film in this folder",
     "photos --ouT x.csv": "--ouT: no such option; did you mean --out?",
     "photos --smallest-face 60": "--smallest-face: no such option; did you mean --smallest_face?",
-    "photos --zzz": "--zzz: no such option; choose from --checkpoint, --tta, --out,",
+    "photos --zzz": "--zzz: no such option; choose from --checkpoint, --tta, --logit_adjustment, --out,",
     "photos --out x.xlsx": "x.xlsx: no format for the ending '.xlsx'; choose from .csv, .json, .jsonl, .parquet",
     "photos --out": "--out: expected one argument",
     "photos --every 0": "--every: 0 is no whole number from 1 on",
@@ -418,6 +433,8 @@ MISTAKES = {
     "photos --detector haar": "--detector: invalid choice: 'haar'",
     "photos --tta sideways": "--tta: invalid choice: 'sideways'",
     "photos --tta": "--tta: expected one argument",
+    "photos --logit_adjustment some": "logit_adjustment some: need a number from 0 on, such as 0.5",
+    "photos --logit_adjustment -1": "logit_adjustment -1: need a number from 0 on, such as 0.5",
     "photos --device abacus": "--device abacus: not to be had here",
     "photos --annotate photos/b.png": "--annotate photos/b.png: no folder can be made there",
     "photos --out photos/b.png/x.csv": "photos/b.png/x.csv",

@@ -272,9 +272,47 @@ def test_each_member_of_an_ensemble_has_its_own_temperature(tempered: tuple[Path
         assert both.card == checkpoint.read_card(tempered[0])
 
 
-def refused(names: list[Path], tta: Views = "none") -> str:
+SHARES = (
+    np.array([4, 3, 2, 2, 2, 2, 2]) / 17
+)  # the fake cards' rows: angry 3, disgust 2, one of each other; and one more
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_rare_classes_are_lifted_by_a_power_of_their_share(tempered: tuple[Path, Path], power: float) -> None:
+    lifted = []
+    for path, temperature in zip(tempered, (3.0, 0.5), strict=True):
+        raised = at(path, IN_UNITS, temperature) / SHARES**power
+        lifted.append(raised / raised.sum(1, keepdims=True))
+        recognizer = Recognizer.from_checkpoint(path, logit_adjustment=power)
+        np.testing.assert_allclose(recognizer.classify(CROPS), lifted[-1], atol=1e-5)
+        assert recognizer.model == f"{checkpoint.identity(path)}, logit adjustment {power:g}"
+        assert np.abs(at(path, IN_UNITS, temperature) - lifted[-1]).max() > 0.02
+    both = Recognizer.from_checkpoint(tempered, logit_adjustment=power)
+    np.testing.assert_allclose(both.classify(CROPS), np.mean(lifted, axis=0), atol=1e-5)
+
+
+def test_no_adjustment_changes_nothing(tempered: tuple[Path, Path]) -> None:
+    plain, none = Recognizer.from_checkpoint(tempered[0]), Recognizer.from_checkpoint(tempered[0], logit_adjustment=0)
+    assert np.array_equal(plain.classify(CROPS), none.classify(CROPS))
+    assert plain.model == none.model
+
+
+@pytest.mark.parametrize("power", [-0.5, float("nan"), float("inf")])
+def test_an_adjustment_that_is_none_is_refused(tempered: tuple[Path, Path], power: float) -> None:
+    said = refused([tempered[0]], logit_adjustment=power)
+    assert said == f"logit_adjustment {power}: need a number from 0 on, such as 0.5"
+
+
+def test_an_adjustment_needs_a_card_that_tells_the_shares(pair: tuple[Path, Path]) -> None:
+    said = refused([pair[0]], logit_adjustment=0.5)
+    assert said.startswith(
+        "logit_adjustment: the card of improved_cnn does not tell how frequent its classes are; take "
+    )
+
+
+def refused(names: list[Path], tta: Views = "none", logit_adjustment: float = 0.0) -> str:
     with pytest.raises(UserError) as told:
-        Recognizer.from_checkpoint(names, tta=tta)
+        Recognizer.from_checkpoint(names, tta=tta, logit_adjustment=logit_adjustment)
     assert "\n" not in str(told.value)
     return str(told.value)
 

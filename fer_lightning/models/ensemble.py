@@ -6,6 +6,7 @@ The paper's conclusion speaks of integrated models; averaging in probability is 
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn, stack
 from torch.nn import functional as F
 
@@ -24,21 +25,25 @@ brought back to 48, as others take them, were no better there than the mirror im
 class Calibrated(nn.Module):
     """A network whose logits are divided by a temperature (Guo et al. 2017), so that its probabilities are honest."""
 
-    def __init__(self, network: nn.Module, temperature: float) -> None:
+    handicap: Tensor
+
+    def __init__(self, network: nn.Module, temperature: float, handicap: Tensor | None = None) -> None:
         """Put a temperature behind a network.
 
         Args:
             network: The network.
             temperature: Above 0; above 1 makes it less sure.
+            handicap: What is taken from the logits of each class after that, ``(K,)``; nothing by default.
         """
         super().__init__()
         self.network = network
         self.temperature = temperature
+        self.register_buffer("handicap", torch.zeros(()) if handicap is None else handicap, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map grey faces ``(N, 1, 48, 48)`` in 0..1 to logits ``(N, K)``."""
         logits: Tensor = self.network(x)
-        return logits.float() / self.temperature
+        return logits.float() / self.temperature - self.handicap
 
 
 class Ensemble(nn.Module):
