@@ -243,6 +243,10 @@ def test_a_training_that_never_validates_says_where_its_weights_are(
         (["--model.groups", "5"], "groups"),
         (["--model.dilation", "0"], "dilation 0 must be 1 or 2"),
         (["--model.output_stride", "3"], "output_stride 3 must be 2, 4 or 8"),
+        (
+            ["--model.network", "plain_cnn", "--model.output_stride", "4"],
+            "plain_cnn: has no option output_stride; leave it out, or choose from improved_cnn, improved_cnn_wide",
+        ),
         (["--model.learning_rate", "-1"], "--model.learning_rate -1.0"),
         (["--model.weight_decay", "-1"], "--model.weight_decay -1.0"),
         (["--seed_everything", "-3"], "--seed_everything: -3 is not in bounds"),

@@ -1,5 +1,6 @@
 """The networks: the paper's improved CNN in two widths, the plain CNN that it is compared with, and teachers."""
 
+import inspect
 from typing import Any, Literal, get_args
 
 from torch import nn
@@ -40,8 +41,16 @@ def build_network(name: NetworkName, classes: int = 7, **options: Any) -> nn.Mod
     """
     if name not in _CLASSES:
         raise UserError(f"network {name}: choose from {', '.join(get_args(NetworkName))}")
+    for option in options:
+        if not _takes(name, option):
+            others = [other for other in _CLASSES if _takes(other, option)]
+            choice = f", or choose from {', '.join(others)}" if others else ""
+            raise UserError(f"network {name}: has no option {option}; leave it out{choice}")
     try:
         return _CLASSES[name](classes, **options)
     except (TypeError, ValueError) as error:
-        reason = str(error).replace(f"{_CLASSES[name].__name__}.__init__() ", "")
-        raise UserError(f"network {name} with {options}: {reason}") from None
+        raise UserError(f"network {name} with {options}: {error}") from None
+
+
+def _takes(name: str, option: str) -> bool:
+    return option in inspect.signature(_CLASSES[name]).parameters
