@@ -57,6 +57,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--checkpoint", metavar="NAME", help="a file, or the name of a shipped checkpoint, to start with"
     )
+    parser.add_argument(
+        "--logit_adjustment",
+        type=float,
+        default=0.0,
+        metavar="POWER",
+        help="name rare expressions more often: divide each probability by this power of its expression's share, such "
+        "as 0.5; the scores under About are without it (default: 0)",
+    )
     parser.add_argument("--share", action="store_true", help="also give a public https address, for a week at most")
     parser.add_argument("--auth", metavar="USER:PASS", type=_auth, help="ask visitors for a name and a password")
     parser.add_argument(
@@ -94,7 +102,7 @@ def _serve(options: argparse.Namespace, folder: str) -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the folder is deleted then, too
-    page, launch, kept = _page(options.checkpoint)
+    page, launch, kept = _page(options.checkpoint, options.logit_adjustment)
     port = options.port or _free_port(options.host)
     said = io.StringIO()
     try:
@@ -138,11 +146,13 @@ def sweep(folder: Path, seconds: float) -> None:
                 file.unlink()
 
 
-def _page(given: str | None) -> tuple[Any, dict[str, Any], float]:
+def _page(given: str | None, adjustment: float) -> tuple[Any, dict[str, Any], float]:
     """Return the page, what to launch it with, and how long it keeps files; mistakes are told before it is imported."""
     from fer_lightning import checkpoint
+    from fer_lightning.answering import Way
 
     checkpoint.find(given)
+    Way(logit_adjustment=adjustment)
     try:
         import gradio  # noqa: F401
     except ImportError:
@@ -157,7 +167,7 @@ def _page(given: str | None) -> tuple[Any, dict[str, Any], float]:
 
     runtime.keep_memory()
     torch.set_num_threads(max(1, min(4, (os.cpu_count() or 2) // 2)))  # several visitors share the cores
-    models = Models(given)
+    models = Models(given, adjustment)
     models.get()
     return build(models), LAUNCH, KEPT_S
 

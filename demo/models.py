@@ -11,11 +11,12 @@ from fer_lightning.recognizer import Recognizer
 class Models:
     """Checkpoints by the names that the page shows; the first name is the default."""
 
-    def __init__(self, given: str | None = None) -> None:
+    def __init__(self, given: str | None = None, logit_adjustment: float = 0.0) -> None:
         """Find them, without loading any.
 
         Args:
             given: A file or the name of a shipped checkpoint, to stand first; None takes the package's default.
+            logit_adjustment: How much rare expressions are lifted, as a Recognizer has it.
 
         Raises:
             UserError: If there is none.
@@ -25,6 +26,7 @@ class Models:
         self._files: dict[str, Path] = {first.stem: first} | {
             name if name != first.stem else f"{name} (shipped)": file for name, file in others.items()
         }
+        self._adjustment = logit_adjustment
         self._loaded: dict[str, Recognizer] = {}
         self._lock = threading.Lock()
 
@@ -47,5 +49,7 @@ class Models:
             raise UserError(f"{wanted}: no such checkpoint; choose from {', '.join(self.names)}")
         with self._lock:
             if wanted not in self._loaded:
-                self._loaded[wanted] = Recognizer.from_checkpoint(self._files[wanted])
+                self._loaded[wanted] = Recognizer.from_checkpoint(
+                    self._files[wanted], logit_adjustment=self._adjustment
+                )
             return self._loaded[wanted]

@@ -18,7 +18,7 @@ from fer_lightning.cli import main as fer_lightning
 from fer_lightning.errors import UserError
 from fer_lightning.recognizer import Recognizer
 from fer_lightning.video import film_frames
-from tests import fakes, films
+from tests import fakes, films, networks
 from tests.demo.conftest import OTHER_CLASSES, ROOT, Served, write_other
 
 pytest.importorskip("gradio")
@@ -59,6 +59,8 @@ def test_help_is_answered_without_what_takes_seconds_to_import() -> None:
         (["--port", "99999"], "a number from 0 to 65535"),
         (["--auth", "me"], "USER:PASS"),
         (["--checkpoint", "nowhere"], "no such checkpoint"),
+        (["--logit_adjustment", "some"], "invalid float value: 'some'"),
+        (["--logit_adjustment", "-2"], "logit_adjustment -2.0: need a number from 0 on"),
         (["--shine"], "unrecognized arguments: --shine"),
     ],
 )
@@ -86,6 +88,15 @@ def test_the_given_checkpoint_stands_first_and_others_can_be_chosen(
     assert models.get("other").classes == OTHER_CLASSES
     with pytest.raises(UserError, match="choose from mine"):
         models.get("../secret")
+
+
+def test_rare_expressions_are_lifted_where_the_page_is_started_so(tmp_path: Path) -> None:
+    told = str(networks.write(tmp_path / "told.safetensors", 1, temperature=1.5))
+    face = fakes.faces(range(1))[0]
+    plain, lifted = (Models(told, power).get().classify([face])[0] for power in (0.0, 0.5))
+    counts = np.array([4, 3, 2, 2, 2, 2, 2])  # the fake card's rows, and one more of each class
+    np.testing.assert_allclose(lifted, plain / counts**0.5 / (plain / counts**0.5).sum(), atol=1e-6)
+    assert Models(told, 0.5).get().model.endswith(", logit adjustment 0.5")
 
 
 def test_a_photo_is_read_whole_and_shown_small(recognizer: Recognizer, tmp_path: Path) -> None:
