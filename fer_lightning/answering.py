@@ -15,18 +15,21 @@ if TYPE_CHECKING:  # torch costs seconds; reading a command line needs none of i
     from fer_lightning.models.ensemble import Views
 
 
+_LARGEST = 10
+
+
 def adjustment(value: str | float) -> float:
     """Return a logit adjustment from what a user gave.
 
     Raises:
-        UserError: If it is no number from 0 on.
+        UserError: If it is no number from 0 to 10: beyond, single precision would overflow some time.
     """
     try:
         number = float(value)
     except ValueError:
-        number = -1.0
-    if not 0 <= number < math.inf:
-        raise UserError(f"logit_adjustment {value}: need a number from 0 on, such as 0.5")
+        number = math.nan
+    if not 0 <= number <= _LARGEST:
+        raise UserError(f"logit_adjustment {value}: need a number from 0 to {_LARGEST}, such as 0.5")
     return number
 
 
@@ -36,7 +39,7 @@ class Way:
 
     Attributes:
         tta: Test-time augmentation, the views of each face whose probabilities are averaged.
-        logit_adjustment: From 0 on. Each probability is divided by this power of the share of its class, so that rare
+        logit_adjustment: From 0 to 10. Each probability is divided by this power of its class's share, so that rare
             classes are named more often (Menon et al. 2021, after training); 1 suits faces among which every class is
             as frequent as any other.
 

@@ -96,7 +96,7 @@ def _train_or_score(verb: str, rest: list[str]) -> int:
     tta = views[-1] if views else "none"
     if tta not in options.VIEWS:
         raise UserError(f"--tta {tta}: choose from {', '.join(options.VIEWS)}")
-    words, powers = _taken(words, "--logit_adjustment", "a number from 0 on")
+    words, powers = _taken(words, "--logit_adjustment", "a number from 0 to 10")
     way = Way(tta, adjustment(powers[-1] if powers else 0))
     if verb == "fit" and (len(files) > 1 or views or powers):
         raise UserError("--tta, --logit_adjustment and several --ckpt_path are for validate and test")

@@ -60,7 +60,7 @@ def test_help_is_answered_without_what_takes_seconds_to_import() -> None:
         (["--auth", "me"], "USER:PASS"),
         (["--checkpoint", "nowhere"], "no such checkpoint"),
         (["--logit_adjustment", "some"], "invalid float value: 'some'"),
-        (["--logit_adjustment", "-2"], "logit_adjustment -2.0: need a number from 0 on"),
+        (["--logit_adjustment", "-2"], "logit_adjustment -2.0: need a number from 0 to 10"),
         (["--shine"], "unrecognized arguments: --shine"),
     ],
 )
