@@ -152,7 +152,7 @@ def _page(given: str | None, adjustment: float) -> tuple[Any, dict[str, Any], fl
     from fer_lightning.answering import Way
 
     checkpoint.find(given)
-    Way(logit_adjustment=adjustment)
+    Way(logit_adjustment=adjustment)  # complains of what is none
     try:
         import gradio  # noqa: F401
     except ImportError:

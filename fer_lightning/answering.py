@@ -5,15 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fer_lightning.checkpoint import Card
 from fer_lightning.errors import UserError
 
 if TYPE_CHECKING:  # torch costs seconds; reading a command line needs none of it
     from torch import Tensor, nn
 
-    from fer_lightning.checkpoint import Loaded
+    from fer_lightning.checkpoint import Card, Loaded
     from fer_lightning.models.ensemble import Views
-
 
 _LARGEST = 10
 
@@ -87,7 +85,7 @@ def _member(one: "Loaded", power: float) -> "nn.Module":
     return Calibrated(one.network, one.temperature, power * _log_shares(one.card)) if power else one.calibrated
 
 
-def _log_shares(card: Card) -> "Tensor":
+def _log_shares(card: "Card") -> "Tensor":
     """Return the logarithm of each class's share, ``(K,)``, of the rows that the temperature was fitted on.
 
     They are held out, but of the same kind as the training rows, whose shares no card tells. Each class counts one row

@@ -42,7 +42,17 @@ SERVING |= {
     "drawing",
     "boxes",
 }
-SERVING |= {"tracking", "following", "film_files", "video", "live", "timeline", "drawn_film", "whole_files"}
+SERVING |= {
+    "answering",
+    "tracking",
+    "following",
+    "film_files",
+    "video",
+    "live",
+    "timeline",
+    "drawn_film",
+    "whole_files",
+}
 
 
 def imported(module: str) -> Iterator[str]:
@@ -118,6 +128,7 @@ def test_nothing_imports_what_lies_above_it(module: str) -> None:
     "module",
     [
         *("expressions", "errors", "options", "predict_options", "crossval_options", "report.options", "command_line"),
+        "answering",
         *("presets", "records", "whole_files", "cells", "report.paper", "report.document", "cli", "__init__"),
     ],
 )

@@ -272,9 +272,8 @@ def test_each_member_of_an_ensemble_has_its_own_temperature(tempered: tuple[Path
         assert both.card == checkpoint.read_card(tempered[0])
 
 
-SHARES = (
-    np.array([4, 3, 2, 2, 2, 2, 2]) / 17
-)  # the fake cards' rows: angry 3, disgust 2, one of each other; and one more
+# The fake cards' rows, three of angry, two of disgust and one of each other class, and one more of each.
+SHARES = np.array([4, 3, 2, 2, 2, 2, 2]) / 17
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
