@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True)
     parser.add_argument("--network", default="improved_cnn")
-    parser.add_argument("--augment", default="light", choices=("none", "light", "strong"))
+    parser.add_argument("--augment", default="light", choices=("none", "light", "photo", "strong"))
     parser.add_argument("--precision", default="32-true", choices=("32-true", "bf16-mixed"))
     parser.add_argument("--output_stride", type=int, choices=(2, 4, 8), help="of the improved networks")
     parser.add_argument("--steps", type=int, default=100)

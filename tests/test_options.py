@@ -96,7 +96,7 @@ MISTAKES = {
     "test --data.split=subject": "--data.split subject: choose from auto, official, random, grouped",
     "fit --data.ferplus_classes 9": "--data.ferplus_classes 9: choose from 7, 8",
     "fit --data.drop_leaks perhaps": "--data.drop_leaks perhaps: choose from true, false",
-    "validate --data.augment heavy": "--data.augment heavy: choose from none, light, strong",
+    "validate --data.augment heavy": "--data.augment heavy: choose from none, light, photo, strong",
     "test --ckpt_path": "--ckpt_path: needs a file",
     "fit --ckpt_path --data.drop_leaks": "--ckpt_path: needs a file",
 }

@@ -11,15 +11,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-AugmentName = Literal["none", "light", "strong"]
+AugmentName = Literal["none", "light", "photo", "strong"]
 
 # The numbers of the presets; augment_batch.py draws by the same. Words alone are probabilities.
 MIRROR = 0.5
 SHIFT = 4  # pixels
 MOVE, DEGREES, SCALE, TRANSLATE = 0.9, (-15.0, 15.0), (0.85, 1.15), (-0.1, 0.1)
 LIGHT, CONTRAST, BRIGHTNESS = 0.5, (-0.3, 0.3), (-0.2, 0.2)
-PHOTO, SIGMA, QUALITY, COARSEN = 0.3, (0.3, 1.2), (40, 95), (0.5, 0.9)
-ERASE, AREA, RATIO = 0.4, (0.02, 0.15), (0.3, 3.3)
+PHOTO = {"photo": 0.5, "strong": 0.3}
+SIGMA, QUALITY, COARSEN = (0.3, 1.2), (40, 95), (0.5, 0.9)
+ERASE, AREA, RATIO = {"photo": 0.0, "strong": 0.4}, (0.02, 0.15), (0.3, 3.3)
 
 
 class Augment:
@@ -29,8 +30,9 @@ class Augment:
         """Prepare a preset.
 
         Args:
-            preset: ``none``; ``light``, the mirror and small shifts of the paper's time; ``strong``, one affine map,
-                light, blur, JPEG or coarser pixels as photographs have, and one erased block.
+            preset: ``none``; ``light``, the mirror and small shifts of the paper's time; ``photo``, also one affine
+                map, light, and, for half of the faces, blur, JPEG or coarser pixels as photographs have; ``strong``,
+                the last for fewer, and one erased block.
         """
         self.preset = preset
         self._pipeline: Any = None  # built in the process that uses it, after the fork
@@ -50,7 +52,7 @@ class Augment:
         return np.stack([self._pipeline(image=face)["image"] for face in faces])
 
 
-def _pipeline(preset: Literal["light", "strong"]) -> Any:
+def _pipeline(preset: Literal["light", "photo", "strong"]) -> Any:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import albumentations as A
     import cv2
@@ -69,7 +71,7 @@ def _pipeline(preset: Literal["light", "strong"]) -> Any:
             A.HorizontalFlip(p=MIRROR),
             A.Affine(rotate=DEGREES, scale=SCALE, translate_percent=TRANSLATE, p=MOVE, **edge),
             A.RandomBrightnessContrast(brightness_limit=BRIGHTNESS, contrast_limit=CONTRAST, p=LIGHT),
-            A.OneOf(photo, p=PHOTO),
-            A.Erasing(scale=AREA, ratio=RATIO, fill="random_uniform", p=ERASE),
+            A.OneOf(photo, p=PHOTO[preset]),
+            A.Erasing(scale=AREA, ratio=RATIO, fill="random_uniform", p=ERASE[preset]),
         ]
     )

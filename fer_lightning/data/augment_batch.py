@@ -7,6 +7,7 @@ faces of a batch, each with draws of its own, and follows what albumentations 2.
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ class BatchAugment:
         if self.preset == "none":
             return faces
         draws = Draws(len(faces), seed)
-        return _light(faces, draws) if self.preset == "light" else _strong(faces, draws)
+        return _light(faces, draws) if self.preset == "light" else _strong(faces, draws, self.preset)
 
 
 class Draws:
@@ -76,7 +77,7 @@ def _light(faces: Tensor, draws: Draws) -> Tensor:
     return shifted(mirrored(faces, mirror), down, right)
 
 
-def _strong(faces: Tensor, draws: Draws) -> Tensor:
+def _strong(faces: Tensor, draws: Draws, preset: Literal["photo", "strong"]) -> Tensor:
     faces = mirrored(faces, draws.happens(augment.MIRROR))
     move, degrees = draws.happens(augment.MOVE), draws.uniform(*augment.DEGREES)
     wider, higher = (draws.uniform(*augment.SCALE) for _ in range(2))
@@ -88,12 +89,13 @@ def _strong(faces: Tensor, draws: Draws) -> Tensor:
         draws.uniform(*augment.BRIGHTNESS),
     )
     faces = relit(faces, 1 + light * contrast, light * brightness * 255)
-    return _erase_some(_photograph_some(faces, draws), draws)
+    faces = _photograph_some(faces, draws, augment.PHOTO[preset])
+    return _erase_some(faces, draws, augment.ERASE[preset])
 
 
-def _photograph_some(faces: Tensor, draws: Draws) -> Tensor:
-    """Blur, compress or coarsen some faces: only these are computed."""
-    which = torch.where(draws.happens(augment.PHOTO) > 0, draws.whole(0, 2), -1)
+def _photograph_some(faces: Tensor, draws: Draws, p: float) -> Tensor:
+    """Blur, compress or coarsen some faces, each with probability p: only these are computed."""
+    which = torch.where(draws.happens(p) > 0, draws.whole(0, 2), -1)
     photo: list[tuple[Callable[[Tensor, Tensor], Tensor], Tensor]] = [
         (blurred, draws.uniform(*augment.SIGMA)),
         (compressed, draws.whole(*augment.QUALITY)),
@@ -107,8 +109,8 @@ def _photograph_some(faces: Tensor, draws: Draws) -> Tensor:
     return faces
 
 
-def _erase_some(faces: Tensor, draws: Draws) -> Tensor:
-    erase, area = draws.happens(augment.ERASE), draws.uniform(*augment.AREA) * SIDE**2
+def _erase_some(faces: Tensor, draws: Draws, p: float) -> Tensor:
+    erase, area = draws.happens(p), draws.uniform(*augment.AREA) * SIDE**2
     ratio = draws.uniform(*augment.RATIO)
     height, width = (area / ratio).sqrt().round(), (area * ratio).sqrt().round()
     top, left = draws.whole(0, SIDE - height), draws.whole(0, SIDE - width)

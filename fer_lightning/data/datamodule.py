@@ -60,7 +60,8 @@ class ExpressionDataModule(pl.LightningDataModule):
                 its file lies beside FER2013, saw no face.
             crowd: FER2013 with FER+'s file beside it, share of the crowd's votes in what the network learns, 0..1;
                 the rest is FER2013's own label.
-            augment: Changes drawn for training faces; strong is meant for long trainings.
+            augment: Changes drawn for training faces; photo makes some look as in bad photographs, strong is meant for
+                long trainings.
             augment_on: Where they are drawn; auto draws on the accelerator where training has one that is not the
                 CPU, else on the CPU. The draws differ, their distribution does not.
             batch_size: Rows in a training batch of one process.

@@ -10,7 +10,7 @@ from fer_lightning.data.augment import Augment, AugmentName
 from fer_lightning.data.datamodule import ExpressionDataModule
 from tests import fakes
 
-CHANGING: tuple[AugmentName, ...] = ("light", "strong")
+CHANGING: tuple[AugmentName, ...] = ("light", "photo", "strong")
 Faces = NDArray[np.uint8]
 
 
