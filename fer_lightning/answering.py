@@ -1,4 +1,4 @@
-"""How trained networks are asked: one or several, one view of a face or more, rare classes as they are or lifted."""
+"""How trained networks are asked: one or several, one view of a face or more, rare classes lifted, faces corrupted."""
 
 import math
 from collections.abc import Sequence
@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # torch costs seconds; reading a command line needs none of i
     from fer_lightning.models.ensemble import Views
 
 _LARGEST = 10
+
+CORRUPTIONS = ("none", "blur", "jpeg", "low_resolution", "noise", "rotation", "crop", "mixed")
+"""What ``--corruption`` takes, as :class:`~fer_lightning.data.corruptions.Corruption` does."""
 
 
 def adjustment(value: str | float) -> float:
@@ -40,6 +43,7 @@ class Way:
         logit_adjustment: From 0 to 10. Each probability is divided by this power of its class's share, so that rare
             classes are named more often (Menon et al. 2021, after training); 1 suits faces among which every class is
             as frequent as any other.
+        corruption: What is done to each face before, to see how well bad photographs are read.
 
     Raises:
         UserError: If the adjustment is none.
@@ -47,6 +51,7 @@ class Way:
 
     tta: "Views" = "none"
     logit_adjustment: float = 0.0
+    corruption: str = "none"
 
     def __post_init__(self) -> None:
         """Check the adjustment; :class:`~fer_lightning.models.ensemble.Ensemble` checks the views."""
@@ -56,7 +61,8 @@ class Way:
     def told(self) -> str:
         """What stands behind the name of networks that are asked so; nothing for the plain way."""
         views = "" if self.tta == "none" else f", {self.tta}"
-        return views + (f", logit adjustment {self.logit_adjustment:g}" if self.logit_adjustment else "")
+        lifted = f", logit adjustment {self.logit_adjustment:g}" if self.logit_adjustment else ""
+        return views + lifted + ("" if self.corruption == "none" else f", corruption {self.corruption}")
 
 
 PLAIN = Way()

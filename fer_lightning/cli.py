@@ -5,9 +5,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from fer_lightning import __version__, options, presets
-from fer_lightning.answering import Way, adjustment
+from fer_lightning.answering import CORRUPTIONS, Way, adjustment
 from fer_lightning.errors import UserError
 
 _USAGE = """usage: python -m fer_lightning VERB [options]
@@ -32,6 +33,7 @@ _TRAINING = ("fit", "validate", "test")
 _VERBS = (*_TRAINING, "compare", "predict", "crossval", "report", "card")
 _FOR_FIT = ("init_from", "preset")
 _CARD_FORMS = ("--json", "--markdown")
+_Choice = TypeVar("_Choice", bound=str)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -92,14 +94,12 @@ def _run(words: list[str]) -> int:
 
 def _train_or_score(verb: str, rest: list[str]) -> int:
     words, files = _taken(rest, "--ckpt_path", "a file, or for fit the word last")
-    words, views = _taken(words, "--tta", "one of " + ", ".join(options.VIEWS))
-    tta = views[-1] if views else "none"
-    if tta not in options.VIEWS:
-        raise UserError(f"--tta {tta}: choose from {', '.join(options.VIEWS)}")
+    words, tta = _chosen(words, "--tta", options.VIEWS)
+    words, corruption = _chosen(words, "--corruption", CORRUPTIONS)
     words, powers = _taken(words, "--logit_adjustment", "a number from 0 to 10")
-    way = Way(tta, adjustment(powers[-1] if powers else 0))
-    if verb == "fit" and (len(files) > 1 or views or powers):
-        raise UserError("--tta, --logit_adjustment and several --ckpt_path are for validate and test")
+    way = Way(tta or "none", adjustment(powers[-1] if powers else 0), corruption or "none")
+    if verb == "fit" and (len(files) > 1 or tta or powers or corruption):
+        raise UserError("--tta, --logit_adjustment, --corruption and several --ckpt_path are for validate and test")
     if verb != "fit" and (name := next((name for name in _FOR_FIT if name in dict(options.pairs(words))), None)):
         raise UserError(f"--{name}: is for fit; name what to score with --ckpt_path FILE")
     from fer_lightning import runtime
@@ -131,6 +131,15 @@ def _taken(words: list[str], option: str, needs: str) -> tuple[list[str], list[s
         else:
             kept.append(word)
     return kept, values
+
+
+def _chosen(words: list[str], option: str, choices: tuple[_Choice, ...]) -> tuple[list[str], _Choice | None]:
+    """Take an option of ours that has choices out of Lightning's; return the rest and its last value or None."""
+    words, values = _taken(words, option, "one of " + ", ".join(choices))
+    known = {str(choice): choice for choice in choices}
+    if wrong := next((value for value in values if value not in known), None):
+        raise UserError(f"{option} {wrong}: choose from {', '.join(choices)}")
+    return words, known[values[-1]] if values else None
 
 
 def _predict(rest: list[str]) -> int:

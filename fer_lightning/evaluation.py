@@ -91,6 +91,7 @@ def open_checkpoints(paths: Sequence[Path], args: Sequence[str], way: Way, *, ca
     for path, card in zip(paths, cards, strict=True):
         _must_fit(path, card, cli)
     cli.refuse_fold_of_official_split()
+    cli.datamodule.corruption = way.corruption
     if len(loaded) == 1 and way == PLAIN:
         return Opened(cli, loaded[0].network, cards, loaded[0].temperature if calibrated else 1.0)
     if not calibrated:
@@ -143,6 +144,7 @@ def _report(opened: Opened, paths: Sequence[Path], way: Way, scores: dict[str, A
         "network": " + ".join(card["network"]["name"] for card in cards),
         "tta": way.tta,
         "logit_adjustment": way.logit_adjustment,
+        "corruption": way.corruption,
         "parameters": sum(card["parameters"] for card in cards),
         "temperatures": [checkpoint.temperature_of(card) for card in cards],
         "classes": data.classes,

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from fer_lightning.answering import CORRUPTIONS
 from fer_lightning.errors import UserError
 from fer_lightning.presets import PRESETS
 
@@ -52,6 +53,8 @@ OTHERS = {
     f"--tta {{{','.join(VIEWS)}}}": "validate, test: average over views of each face (default: none)",
     "--logit_adjustment POWER": "validate, test: name rare classes more often: divide each probability by this power "
     "of its class's share, such as 0.5 (default: 0)",
+    f"--corruption {{{','.join(CORRUPTIONS)}}}": "validate, test: score faces as bad photographs have them; mixed does "
+    "one of these to each face (default: none)",
     "--seed_everything N": "seed of the weights, the order of rows, augmentation and dropout (default: 42)",
     "--patience N": "fit: stop when validation macro-F1 has not risen for N epochs (default: 0, never)",
     "--init_from FILE": "fit: start from the weights of a checkpoint (a file, or the name of a shipped one); outputs "
@@ -72,6 +75,7 @@ _PLAIN = {
     "preset",
     "tta",
     "logit_adjustment",
+    "corruption",
     "help",
     "help_all",
     "verbose",

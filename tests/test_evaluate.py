@@ -583,6 +583,29 @@ def test_rare_classes_are_scored_as_they_are_lifted(
     assert scored(run, "--logit_adjustment", "0") == scored(run)
 
 
+def enlarged_from_24(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    small = Image.fromarray(face).resize((24, 24), Image.Resampling.BOX)
+    return np.asarray(small.resize((48, 48), Image.Resampling.BILINEAR))
+
+
+def test_faces_are_scored_as_bad_photographs_have_them(
+    run: Path, tested: NDArray[np.float32], capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = run / "best.safetensors"
+    before = best.read_bytes()
+    report = scored(run, "--corruption", "low_resolution", fold="-corruption-low_resolution")
+    _, found = left_by(run / "test-fer2013-corruption-low_resolution")
+    coarse = np.stack([enlarged_from_24(face) for face in (tested * 255).round().astype(np.uint8)])
+    np.testing.assert_allclose(found, alone(best, (coarse / 255).astype(np.float32)), atol=1e-5)
+    assert np.abs(found - alone(best, tested)).max() > 0.01
+    assert (report["corruption"], report["tta"], report["logit_adjustment"]) == ("low_resolution", "none", 0)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "best.safetensors, corruption low_resolution on PrivateTest of fer2013" in said
+    assert "card:" not in said
+    assert best.read_bytes() == before
+    assert scored(run, "--corruption", "none") == scored(run)
+
+
 def test_a_single_checkpoint_seen_one_way_is_as_it_was(run: Path) -> None:
     plain = scored(run)
     assert (plain["tta"], plain["network"], plain["parameters"]) == ("none", "improved_cnn", 185_431)
@@ -647,12 +670,16 @@ def test_the_report_on_many_checkpoints_has_a_folder_that_file_systems_take(run:
     assert len(list(base.iterdir())) == 2
 
 
+FOR_SCORING = "--tta, --logit_adjustment, --corruption and several --ckpt_path are for validate and test"
 MISTAKES = {
-    "fit --tta flip": "--tta, --logit_adjustment and several --ckpt_path are for validate and test",
-    "fit --ckpt_path a.ckpt --ckpt_path b.ckpt": "--tta, --logit_adjustment and several --ckpt_path are for",
-    "fit --logit_adjustment 1": "--tta, --logit_adjustment and several --ckpt_path are for validate and test",
+    "fit --tta flip": FOR_SCORING,
+    "fit --ckpt_path a.ckpt --ckpt_path b.ckpt": FOR_SCORING,
+    "fit --logit_adjustment 1": FOR_SCORING,
     "test --logit_adjustment some": "logit_adjustment some: need a number from 0 to 10, such as 0.5",
     "validate --logit_adjustment=-1": "logit_adjustment -1: need a number from 0 to 10, such as 0.5",
+    "fit --corruption blur": FOR_SCORING,
+    "test --corruption fog": "--corruption fog: choose from none, blur, jpeg, low_resolution, noise, rotation,",
+    "test --corruption": "--corruption: needs one of none, blur, jpeg,",
     "test --logit_adjustment": "--logit_adjustment: needs a number from 0 to 10",
     "test --tta sideways": "--tta sideways: choose from none, flip, ten_crop",
     "test --tta": "--tta: needs one of none, flip, ten_crop",

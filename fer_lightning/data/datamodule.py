@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from fer_lightning.data.augment import Augment, AugmentName
 from fer_lightning.data.augment_batch import BatchAugment, SeededBatches
 from fer_lightning.data.cache import hash_arrays
+from fer_lightning.data.corruptions import Corruption
 from fer_lightning.data.faceset import CROWD_HINT, FaceSet, OnBadRow, ReadOptions, Role
 from fer_lightning.data.folds import Protocol, Split, make_split
 from fer_lightning.data.leakage import leakage, twin_free
@@ -86,6 +87,8 @@ class ExpressionDataModule(pl.LightningDataModule):
         self.augment_on = augment_on
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.options = ReadOptions(on_bad_row, frames, first_as_neutral, ferplus_classes)
+        self.corruption = "none"
+        """What is done to the faces that are scored; one of :data:`~fer_lightning.answering.CORRUPTIONS`."""
         self._first_epoch = 0
 
     @cached_property
@@ -181,11 +184,11 @@ class ExpressionDataModule(pl.LightningDataModule):
         return self._loader("train")
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Return the batches of the rows that choose the checkpoint, as they are."""
+        """Return the batches of the rows that choose the checkpoint, as they are or corrupted."""
         return self._loader("validation")
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Return the batches of the rows that are scored, as they are."""
+        """Return the batches of the rows that are scored, as they are or corrupted."""
         return self._loader("test")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -213,11 +216,12 @@ class ExpressionDataModule(pl.LightningDataModule):
         sampler = BatchSampler(rows, size, shuffle=training, seed=self.seed, rank=rank, world=world)
         sampler.start_at(self._first_epoch)
         later = training and self.augment != "none" and self._augments_there()
-        augment = Augment(self.augment if training and not later else "none")
-        workers = self.num_workers if augment.preset != "none" else 0
+        here = training and self.augment != "none" and not later
+        workers = self.num_workers if here else 0
+        change = Augment(self.augment) if here else Corruption("none" if training else self.corruption)
         batches = SeededBatches if later else FaceBatches
         return DataLoader(
-            batches(self.faces.faces, self.faces.labels, self.targets if training else self.truth, augment),
+            batches(self.faces.faces, self.faces.labels, self.targets if training else self.truth, change),
             sampler=sampler,
             batch_size=None,  # the sampler's keys are whole batches
             num_workers=workers,

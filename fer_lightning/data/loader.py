@@ -6,7 +6,7 @@ one would have drawn, and the number of workers changes nothing.
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
-
-from fer_lightning.data.augment import Augment
 
 Batch = dict[str, Tensor]
 """``faces`` uint8 ``[B, 48, 48]``, ``targets`` float32 ``[B, K]``, ``labels`` int64 ``[B]``, ``rows`` int64 ``[B]``."""
@@ -36,18 +34,18 @@ class FaceBatches(Dataset[Batch]):
         faces: NDArray[np.uint8],
         labels: NDArray[np.int64],
         targets: NDArray[np.float32],
-        augment: Augment,
+        change: Callable[[NDArray[np.uint8], int], NDArray[np.uint8]],
     ) -> None:
         self.faces = faces
         self.labels = labels
         self.targets = targets
-        self.augment = augment
+        self.change = change
 
     def __getitem__(self, key: BatchKey) -> Batch:
         """Return the batch that the sampler asks for."""
         faces = np.ascontiguousarray(self.faces[key.rows])
         return {
-            "faces": torch.from_numpy(self.augment(faces, key.seed)),
+            "faces": torch.from_numpy(self.change(faces, key.seed)),
             "labels": torch.from_numpy(self.labels[key.rows]),
             "targets": torch.from_numpy(self.targets[key.rows]),
             "rows": torch.from_numpy(key.rows),
