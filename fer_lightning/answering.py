@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from fer_lightning.errors import UserError
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # torch costs seconds; reading a command line needs none of i
 
 _LARGEST = 10
 
-CORRUPTIONS = ("none", "blur", "jpeg", "low_resolution", "noise", "rotation", "crop", "mixed")
+CorruptionName = Literal["none", "blur", "jpeg", "low_resolution", "noise", "rotation", "crop", "mixed"]
+CORRUPTIONS: tuple[CorruptionName, ...] = get_args(CorruptionName)
 """What ``--corruption`` takes, as :class:`~fer_lightning.data.corruptions.Corruption` does."""
 
 
@@ -43,7 +44,7 @@ class Way:
         logit_adjustment: From 0 to 10. Each probability is divided by this power of its class's share, so that rare
             classes are named more often (Menon et al. 2021, after training); 1 suits faces among which every class is
             as frequent as any other.
-        corruption: What is done to each face before, to see how well bad photographs are read.
+        corruption: What the DataModule does to each face before, to see how well bad photographs are read.
 
     Raises:
         UserError: If the adjustment is none.
@@ -51,7 +52,7 @@ class Way:
 
     tta: "Views" = "none"
     logit_adjustment: float = 0.0
-    corruption: str = "none"
+    corruption: CorruptionName = "none"
 
     def __post_init__(self) -> None:
         """Check the adjustment; :class:`~fer_lightning.models.ensemble.Ensemble` checks the views."""

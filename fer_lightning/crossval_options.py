@@ -43,7 +43,7 @@ _OURS = {
     "trainer.default_root_dir": "--out",
     "trainer.num_nodes": "--cell I/N, a share for each node",
 }
-_OF_FIT = ("print_config", "help_all", "verbose")
+_NEITHER = ("print_config", "help_all", "verbose", "logit_adjustment", "corruption")
 _CHOICES = {
     "networks": options.options("model")["model.network"].choices,
     "protocols": ("random", "grouped"),
@@ -81,7 +81,7 @@ def parse(words: Sequence[str]) -> Options:
     for name, _ in options.pairs(rest):
         if name in _OURS:
             raise UserError(f"--{name}: crossval sets it for each cell; use {_OURS[name]}")
-        if name in _OF_FIT:
+        if name in _NEITHER:
             raise UserError(f"--{name}: is not for crossval; see crossval --help")
     fit = options.spelled_out(rest)
     if stray := next((word for place, word in enumerate(fit) if _is_stray(fit, place)), None):

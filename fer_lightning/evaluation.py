@@ -137,7 +137,7 @@ def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: Sequ
 
 def _report(opened: Opened, paths: Sequence[Path], way: Way, scores: dict[str, Any], found: Predictions) -> None:
     data, cards = opened.cli.datamodule, opened.cards
-    _score_subsets(opened, scores, found)
+    _score_subsets(opened, way, scores, found)
     seen = seen_by([split for card in cards for split in trained_splits(card, data)], found)
     report = {
         "checkpoint": " + ".join(map(str, paths)),
@@ -153,7 +153,7 @@ def _report(opened: Opened, paths: Sequence[Path], way: Way, scores: dict[str, A
         "environment": environment(),
     }
     folder = _folder(opened.cli, paths) / _name_of_test(cards[0], data, way)
-    files = write_report(folder, report, _table(data, found, opened.temperature))
+    files = write_report(folder, report, _table(data, found, opened.temperature), way.told)
     print(f"written to {folder}: " + ", ".join(file.name for file in files))
     if seen and (seen["trained"] or seen["chose"]):
         print(
@@ -188,7 +188,7 @@ def _name_of_test(card: checkpoint.Card, data: ExpressionDataModule, way: Way) -
     return f"{name}-{re.sub(r'[^a-z0-9]+', '-', f'{data.split.protocol} fold {data.fold}'.lower())}"
 
 
-def _score_subsets(opened: Opened, scores: dict[str, Any], found: Predictions) -> None:
+def _score_subsets(opened: Opened, way: Way, scores: dict[str, Any], found: Predictions) -> None:
     """Add the scores of the rows without a twin (official parts have twins), and of those with a majority of votes."""
     data = opened.cli.datamodule
     alone = data.twin_free()[np.isin(data.rows("test"), found.rows)]
@@ -200,7 +200,7 @@ def _score_subsets(opened: Opened, scores: dict[str, Any], found: Predictions) -
             part = f"{data.split.names['test']} {name}"
             those = Predictions(found.probabilities[taken], found.labels[taken], found.rows[taken])
             scores[part] = score_rows(data, those, opened.temperature)
-            print(f"{part}: {score_line(scores[part])}")
+            print(f"{part}{way.told}: {score_line(scores[part])}")
 
 
 def _table(data: ExpressionDataModule, found: Predictions, temperature: float) -> list[Sequence[Any]]:

@@ -54,7 +54,7 @@ OTHERS = {
     "--logit_adjustment POWER": "validate, test: name rare classes more often: divide each probability by this power "
     "of its class's share, such as 0.5 (default: 0)",
     f"--corruption {{{','.join(CORRUPTIONS)}}}": "validate, test: score faces as bad photographs have them; mixed does "
-    "one of these to each face (default: none)",
+    "one of the other six to each face (default: none)",
     "--seed_everything N": "seed of the weights, the order of rows, augmentation and dropout (default: 42)",
     "--patience N": "fit: stop when validation macro-F1 has not risen for N epochs (default: 0, never)",
     "--init_from FILE": "fit: start from the weights of a checkpoint (a file, or the name of a shipped one); outputs "

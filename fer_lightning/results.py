@@ -66,20 +66,23 @@ def _honesty(found: dict[str, Any]) -> str:
     return ", ".join(shown) + (f" after temperature {found['temperature']:.2f}" if before else "")
 
 
-def write_report(folder: Path, report: dict[str, Any], predictions: Sequence[Sequence[Any]]) -> list[Path]:
+def write_report(
+    folder: Path, report: dict[str, Any], predictions: Sequence[Sequence[Any]], told: str = ""
+) -> list[Path]:
     """Write ``report.json``, ``scores.csv``, ``predictions.csv`` and ``confusion_matrix.png``, each whole or not.
 
     Args:
         folder: Where; made if it is not there.
         report: Plain JSON with ``classes`` and ``scores`` (part -> what ``scores.score`` returned, whole part first).
         predictions: The rows of ``predictions.csv``, the first its header.
+        told: What stands behind the network's name above the picture, such as how it was asked.
 
     Returns:
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     part, found = next(iter(report["scores"].items()))
-    title = f"{report['network']} on {part}: accuracy {found['accuracy']:.1%}, n = {found['n']:,}"
+    title = f"{report['network']}{told} on {part}: accuracy {found['accuracy']:.1%}, n = {found['n']:,}"
     contents = {
         "report.json": json.dumps({"format": FORMAT, **report}, indent=2).encode(),
         "scores.csv": csv_bytes(_score_rows(report["scores"])),

@@ -144,6 +144,8 @@ MISTAKES = {
     "--data.root --jobs 2": "--data.root: needs a value",  # as with an empty $VARIABLE
     "--data.root --data.augment none": "--data.root: needs a value",
     "--jobs 2 --data.root": "--data.root: needs a value",
+    "--corruption blur": "--corruption: is not for crossval; see",
+    "--logit_adjustment 1": "--logit_adjustment: is not for crossval; see",
 }
 
 

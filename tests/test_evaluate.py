@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -394,6 +395,7 @@ def test_a_card_without_temperature_gets_none_from_other_rows_or_views(
     fakes.write_fer2013(tmp_path / "other", 140, seed=3)
     assert validated(best, "--data.root", str(tmp_path / "other")) == 0
     assert validated(best, "--tta", "flip") == 0
+    assert validated(best, "--corruption", "blur") == 0
     assert validated(best, "--data.split", "random") == 0
     assert validated(best, "--ckpt_path", str(second)) == 0
     assert validated(resumed) == 0
@@ -620,6 +622,11 @@ def test_validate_takes_them_too(run: Path, second: Path, capsys: pytest.Capture
     said = " ".join(capsys.readouterr().out.split())
     assert "best.safetensors + second.safetensors, flip on PublicTest of fer2013" in said
     assert "n = 49" in said
+    lines = []
+    for name in ("none", "noise"):
+        assert main(["validate", "--ckpt_path", str(run / "best.safetensors"), "--corruption", name]) == 0
+        lines += re.findall(r"NLL (?:[\d.]+ -> )?([\d.]+)", capsys.readouterr().out)
+    assert len(set(lines)) == 2
 
 
 def test_rows_that_either_checkpoint_knows_are_told(run: Path, fer2013: Path, tmp_path: Path) -> None:

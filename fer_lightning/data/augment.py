@@ -30,9 +30,9 @@ class Augment:
         """Prepare a preset.
 
         Args:
-            preset: ``none``; ``light``, the mirror and small shifts of the paper's time; ``photo``, also one affine
-                map, light, and, for half of the faces, blur, JPEG or coarser pixels as photographs have; ``strong``,
-                the last for fewer, and one erased block.
+            preset: ``none``; ``light``, the mirror and small shifts of the paper's time; ``photo``, the mirror, one
+                affine map, brightness and contrast and, for half of the faces, blur, JPEG or coarser pixels as
+                photographs have; ``strong``, the last for fewer, and one erased block.
         """
         self.preset = preset
         self._pipeline: Any = None  # built in the process that uses it, after the fork

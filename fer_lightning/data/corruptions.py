@@ -1,8 +1,8 @@
 """Faces as bad photographs and hasty detectors have them: what ``--corruption`` scores networks on.
 
-After Hendrycks and Dietterich (2019), in strengths for faces of 48 pixels. Done by Pillow, one face after the other,
-and not by the code that changes training faces. What is drawn for a face depends on its pixels alone, so that all
-networks meet the same faces.
+Blur, JPEG, low resolution and noise after Hendrycks and Dietterich (2019), in strengths for faces of 48 pixels. Done by
+Pillow, one face after the other, and not by the code that changes training faces. What is drawn for a face depends on
+its pixels alone, so that all networks meet the same faces.
 """
 
 import io
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from fer_lightning.answering import CORRUPTIONS
+from fer_lightning.answering import CorruptionName
 from fer_lightning.preprocess import SIDE, shrink
 
 _BLUR = 1.2  # standard deviation in pixels
@@ -30,11 +30,11 @@ _Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 class Corruption:
     """Changes each face of a batch; the same face always in the same way."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: CorruptionName) -> None:
         """Choose what is done.
 
         Args:
-            name: One of :data:`~fer_lightning.answering.CORRUPTIONS`: ``none``; ``blur`` (Gaussian, 1.2 pixels);
+            name: ``none``; ``blur`` (Gaussian, 1.2 pixels);
                 ``jpeg`` (quality 30); ``low_resolution`` (24 pixels, enlarged); ``noise`` (Gaussian, 12 grey levels);
                 ``rotation`` (up to 15 degrees); ``crop`` (a box of .85 to 1.2 sides, up to .08 off); ``mixed``, one of
                 these six for each face.
@@ -86,6 +86,11 @@ def _with_edges(face: Image.Image) -> Image.Image:
     return Image.fromarray(np.pad(np.asarray(face), _EDGE, mode="edge"))
 
 
-_CHANGES: dict[str, _Change] = dict(
-    zip(CORRUPTIONS[1:-1], (_blurred, _compressed, _coarse, _noisy, _turned, _cropped), strict=True)
-)
+_CHANGES: dict[str, _Change] = {
+    "blur": _blurred,
+    "jpeg": _compressed,
+    "low_resolution": _coarse,
+    "noise": _noisy,
+    "rotation": _turned,
+    "crop": _cropped,
+}

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from fer_lightning.answering import CorruptionName
 from fer_lightning.data.augment import Augment, AugmentName
 from fer_lightning.data.augment_batch import BatchAugment, SeededBatches
 from fer_lightning.data.cache import hash_arrays
@@ -87,8 +88,7 @@ class ExpressionDataModule(pl.LightningDataModule):
         self.augment_on = augment_on
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.options = ReadOptions(on_bad_row, frames, first_as_neutral, ferplus_classes)
-        self.corruption = "none"
-        """What is done to the faces that are scored; one of :data:`~fer_lightning.answering.CORRUPTIONS`."""
+        self.corruption: CorruptionName = "none"  # what is done to the faces that are scored
         self._first_epoch = 0
 
     @cached_property
@@ -215,10 +215,10 @@ class ExpressionDataModule(pl.LightningDataModule):
         size = self.batch_size if training else 256
         sampler = BatchSampler(rows, size, shuffle=training, seed=self.seed, rank=rank, world=world)
         sampler.start_at(self._first_epoch)
-        later = training and self.augment != "none" and self._augments_there()
-        here = training and self.augment != "none" and not later
-        workers = self.num_workers if here else 0
-        change = Augment(self.augment) if here else Corruption("none" if training else self.corruption)
+        augments = training and self.augment != "none"
+        later = augments and self._augments_there()
+        workers = self.num_workers if augments and not later else 0
+        change = Augment("none" if later else self.augment) if training else Corruption(self.corruption)
         batches = SeededBatches if later else FaceBatches
         return DataLoader(
             batches(self.faces.faces, self.faces.labels, self.targets if training else self.truth, change),

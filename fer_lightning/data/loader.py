@@ -1,7 +1,7 @@
 """Batches of faces: the order of the rows, their augmentation, and their share among processes.
 
-Order and draws depend on (seed, epoch, batch) alone. So two runs agree, a resumed run draws what the uninterrupted
-one would have drawn, and the number of workers changes nothing.
+Order and draws of the augmentation depend on (seed, epoch, batch) alone. So two runs agree, a resumed run draws what
+the uninterrupted one would have drawn, and the number of workers changes nothing.
 """
 
 import multiprocessing

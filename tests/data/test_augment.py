@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fer_lightning.data import augment
 from fer_lightning.data.augment import Augment, AugmentName
 from fer_lightning.data.datamodule import ExpressionDataModule
 from tests import fakes
@@ -73,6 +74,15 @@ def test_strong_keeps_the_light_within_reason() -> None:
     erased = (abs(out - light[:, None, None]) > 8).mean((1, 2))
     assert 0.25 < (erased > 0).mean() < 0.55
     assert erased.max() < 0.2
+
+
+def test_photo_erases_nothing_and_spoils_half_of_the_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    grey = draws("photo", np.full((48, 48), 128, np.uint8))
+    assert abs(grey - np.median(grey, axis=(1, 2))[:, None, None]).max() <= 8
+    for step in ("MIRROR", "MOVE", "LIGHT"):
+        monkeypatch.setattr(augment, step, 0.0)
+    face = np.random.default_rng(1).integers(0, 256, (48, 48)).astype(np.uint8)
+    assert 0.4 < (draws("photo", face) != face).any((1, 2)).mean() < 0.6
 
 
 def test_strong_keeps_the_face_in_its_place() -> None:
