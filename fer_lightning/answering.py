@@ -47,7 +47,7 @@ class Way:
         corruption: What the DataModule does to each face before, to see how well bad photographs are read.
 
     Raises:
-        UserError: If the adjustment is none.
+        UserError: If the adjustment or the corruption is none.
     """
 
     tta: "Views" = "none"
@@ -55,8 +55,10 @@ class Way:
     corruption: CorruptionName = "none"
 
     def __post_init__(self) -> None:
-        """Check the adjustment; :class:`~fer_lightning.models.ensemble.Ensemble` checks the views."""
+        """Check adjustment and corruption; :class:`~fer_lightning.models.ensemble.Ensemble` checks the views."""
         adjustment(self.logit_adjustment)
+        if self.corruption not in CORRUPTIONS:
+            raise UserError(f"corruption {self.corruption}: choose from {', '.join(CORRUPTIONS)}")
 
     @property
     def told(self) -> str:

@@ -5,9 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fer_lightning.answering import CORRUPTIONS, CorruptionName
+from fer_lightning.answering import CORRUPTIONS, CorruptionName, Way
 from fer_lightning.data.corruptions import Corruption
 from fer_lightning.data.sketch import read_sketch
+from fer_lightning.errors import UserError
 
 Faces = NDArray[np.uint8]
 ALONE = CORRUPTIONS[1:-1]
@@ -27,6 +28,11 @@ def test_the_form_is_kept_and_the_input_not_changed(name: CorruptionName, faces:
     assert np.array_equal(faces, before)
     changed = (out != before).any((1, 2))
     assert not changed.any() if name == "none" else changed.all()
+
+
+def test_another_name_is_refused_in_a_line() -> None:
+    with pytest.raises(UserError, match=r"^corruption fog: choose from none, blur, jpeg, low_resolution, noise,"):
+        Way(corruption="fog")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS[1:])
