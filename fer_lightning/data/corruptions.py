@@ -34,10 +34,9 @@ class Corruption:
         """Choose what is done.
 
         Args:
-            name: ``none``; ``blur`` (Gaussian, 1.2 pixels);
-                ``jpeg`` (quality 30); ``low_resolution`` (24 pixels, enlarged); ``noise`` (Gaussian, 12 grey levels);
-                ``rotation`` (up to 15 degrees); ``crop`` (a box of .85 to 1.2 sides, up to .08 off); ``mixed``, one of
-                these six for each face.
+            name: ``none``; ``blur`` (Gaussian, 1.2 pixels); ``jpeg`` (quality 30); ``low_resolution`` (24 pixels,
+                enlarged); ``noise`` (Gaussian, 12 grey levels); ``rotation`` (up to 15 degrees); ``crop`` (a box of .85
+                to 1.2 sides, up to .08 off); ``mixed``, one of these six for each face.
         """
         self.name = name
 
