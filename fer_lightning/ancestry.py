@@ -1,4 +1,4 @@
-"""What is known of where a network's weights come from: whose they were before, and who taught them."""
+"""What is known of where a network's weights come from: whose they were, who taught them, of whom they are a mean."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +28,8 @@ def origin(path: Path, card: Card) -> dict[str, Any]:
     """
     training = card["training"]
     before = {"init_from": training.get("init_from"), "teachers": training.get("teachers", [])}
+    if "averaged" in training:
+        before["averaged"] = training["averaged"]
     return {
         "checkpoint": checkpoint.identity(path),
         "data": {key: card["data"][key] for key in ("source", "split", "fingerprint")},
@@ -43,7 +45,7 @@ def drew_on(training: dict[str, Any]) -> dict[str, str]:
 
 
 def ancestors(card: Card) -> Iterator[dict[str, Any]]:
-    """Yield the card itself, what its weights started from and were taught by, what those drew on, and so on."""
+    """Yield the card itself, what its weights started from, were taught by or are the mean of, and so on for those."""
     yield card
     for one in _sources(card):
         yield from ancestors(one)
@@ -67,7 +69,9 @@ def tell_once(card: Card) -> None:
 
 def _sources(card: Card) -> list[dict[str, Any]]:
     training = card["training"]
-    return [one for one in (training.get("init_from"), *training.get("teachers", ())) if one]
+    return [
+        one for one in (training.get("init_from"), *training.get("teachers", ()), *training.get("averaged", ())) if one
+    ]
 
 
 def cannot_tell(start: dict[str, Any], named: str, data: dict[str, Any]) -> bool:

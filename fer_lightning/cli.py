@@ -18,6 +18,8 @@ _USAGE = """usage: python -m fer_lightning VERB [options]
   validate   score a checkpoint on the rows that chose it
   test       score a checkpoint on the rows that are reported; writes
              report.json, scores.csv and a picture of the confusion matrix
+  average    make one network of several: the mean of their weights, scored
+             and calibrated on the rows that chose them: average FILE FILE...
   compare    a paired test of two checkpoints, from the folders that test
              wrote: compare FIRST SECOND [--json]
   predict    find the faces on photos, folders and films and name their
@@ -30,7 +32,7 @@ _USAGE = """usage: python -m fer_lightning VERB [options]
 VERB --help lists the options of a verb; --version prints the version.
 """
 _TRAINING = ("fit", "validate", "test")
-_VERBS = (*_TRAINING, "compare", "predict", "crossval", "report", "card")
+_VERBS = (*_TRAINING, "average", "compare", "predict", "crossval", "report", "card")
 _FOR_FIT = ("init_from", "preset")
 _CARD_FORMS = ("--json", "--markdown")
 _Choice = TypeVar("_Choice", bound=str)
@@ -79,6 +81,8 @@ def _run(words: list[str]) -> int:
         return _compare(rest)
     if verb == "predict":
         return _predict(rest)
+    if verb == "average":
+        return _average(rest)
     if verb == "crossval":
         return _crossval(rest)
     if verb == "report":
@@ -140,6 +144,22 @@ def _chosen(words: list[str], option: str, choices: tuple[_Choice, ...]) -> tupl
     if wrong := next((value for value in values if value not in known), None):
         raise UserError(f"{option} {wrong}: choose from {', '.join(choices)}")
     return words, known[values[-1]] if values else None
+
+
+def _average(rest: list[str]) -> int:
+    from fer_lightning import average_options
+
+    if "-h" in rest or "--help" in rest:
+        print(average_options.help_text(), end="")
+        return 0
+    files, words = average_options.parse(rest)
+    from fer_lightning import runtime
+
+    runtime.hush()
+    runtime.keep_memory()
+    from fer_lightning.averaging import average  # ten seconds of imports, paid only here
+
+    return average(files, words)
 
 
 def _predict(rest: list[str]) -> int:

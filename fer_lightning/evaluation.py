@@ -87,16 +87,31 @@ def open_checkpoints(paths: Sequence[Path], args: Sequence[str], way: Way, *, ca
     """
     loaded = [checkpoint.load(path) for path in paths]
     cards = [one.card for one in loaded]
-    cli = Assembly(["--config", _settings_of(cards[0]), *args], fitting=False)
-    for path, card in zip(paths, cards, strict=True):
-        _must_fit(path, card, cli)
-    cli.refuse_fold_of_official_split()
+    cli = assemble(paths, cards, args)
     cli.datamodule.corruption = way.corruption
     if len(loaded) == 1 and way == PLAIN:
         return Opened(cli, loaded[0].network, cards, loaded[0].temperature if calibrated else 1.0)
     if not calibrated:
         return Opened(cli, Ensemble([one.network for one in loaded], way.tta), cards)
     return Opened(cli, joint(loaded, way), cards)
+
+
+def assemble(paths: Sequence[Path], cards: Sequence[checkpoint.Card], args: Sequence[str]) -> Assembly:
+    """Return data and trainer as the first of some checkpoints had them, where options do not say otherwise.
+
+    Args:
+        paths: The checkpoints.
+        cards: Their cards.
+        args: Options, as on the command line.
+
+    Raises:
+        UserError: If an option or the data cannot be used, or the data have other classes than a checkpoint.
+    """
+    cli = Assembly(["--config", _settings_of(cards[0]), *args], fitting=False)
+    for path, card in zip(paths, cards, strict=True):
+        _must_fit(path, card, cli)
+    cli.refuse_fold_of_official_split()
+    return cli
 
 
 def evaluate(verb: Literal["validate", "test"], args: Sequence[str], given: Sequence[str], way: Way = PLAIN) -> int:

@@ -42,7 +42,7 @@ def trained_splits(card: Card, data: ExpressionDataModule) -> list[Split]:
 
 def is_own(card: Card, data: ExpressionDataModule, part: Part, found: Predictions) -> bool:
     """Return whether the scored rows are all those that the checkpoint's own training had in this part."""
-    own = {**card, "training": {**card["training"], "init_from": None, "teachers": []}}
+    own = {**card, "training": {"config": card["training"]["config"]}}
     return any(np.array_equal(getattr(split, part), found.rows) for split in trained_splits(own, data))
 
 

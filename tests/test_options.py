@@ -81,7 +81,7 @@ def test_version() -> None:
 
 MISTAKES = {
     "fitt": "fitt: no such verb; did you mean fit?",
-    "xyzzy": "xyzzy: no such verb; choose from fit, validate, test, compare, predict, crossval, report, card",
+    "xyzzy": "xyzzy: no such verb; choose from fit, validate, test, average, compare, predict, crossval, report, card",
     "fit --data.sorce sketch": "--data.sorce: no such option; did you mean --data.source",
     "fit --data.soruce=sketch": "--data.soruce: no such option; did you mean --data.source",
     "fit --model.learning_rat 1": "did you mean --model.learning_rate",
