@@ -85,7 +85,7 @@ def last_checkpoint(base: Path, name: str) -> Path:
 def run_of(checkpoint: Path) -> Path | None:
     """Return the run that a checkpoint lies in, or None if it lies elsewhere."""
     for folder in checkpoint.resolve().parents[:2]:
-        if folder.name.startswith("version_") and (folder / HISTORY).exists():
+        if folder.name.startswith("version_") and any((folder / file).exists() for file in (HISTORY, BEST)):
             return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     return None
 

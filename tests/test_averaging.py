@@ -110,7 +110,7 @@ def test_it_is_scored_and_its_card_tells_whose_mean_it_is(
 
 
 def test_it_is_scored_again_as_any_other(pair: tuple[Path, Path], fer2013: Path, tmp_path: Path, capsys: Said) -> None:
-    """Validate gives the very same figures, test adds its own to the card, and the report lies below the runs."""
+    """Validate gives the very same figures, test adds its own to the card, and its report lies beside it."""
     file = averaged(tmp_path, *pair, "--data.root", fer2013)
     found = checkpoint.read_card(file)["scores"]["PublicTest"]
     words = ["--ckpt_path", str(file), "--data.root", str(fer2013), "--trainer.default_root_dir", str(tmp_path)]
@@ -119,8 +119,7 @@ def test_it_is_scored_again_as_any_other(pair: tuple[Path, Path], fer2013: Path,
     assert f"accuracy {found['accuracy']:.2%}" in capsys.readouterr().out
     assert main(["test", *words]) == 0
     assert "card: PrivateTest added" in capsys.readouterr().out
-    (report,) = tmp_path.glob("best@*/test-fer2013/report.json")
-    rows = read_json(report)["data"]["rows_of_the_training"]
+    rows = read_json(file.with_name("test-fer2013") / "report.json")["data"]["rows_of_the_training"]
     assert rows == {"trained": 0, "chose": 0}
     assert main(["test", *words]) == 0
     assert "card: PrivateTest reproduced exactly" in capsys.readouterr().out

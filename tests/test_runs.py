@@ -91,6 +91,11 @@ def test_a_checkpoint_knows_its_run(file: str, tmp_path: Path) -> None:
     assert runs.run_of(run / file) == run.resolve().relative_to("/")
 
 
+def test_a_mean_of_networks_that_has_no_history_knows_its_run_too(tmp_path: Path) -> None:
+    run = run_with(tmp_path, "a", 0, runs.BEST)
+    assert runs.run_of(run / runs.BEST) == Path("a/version_0")
+
+
 def test_a_checkpoint_that_was_moved_has_no_run(tmp_path: Path) -> None:
     run = run_with(tmp_path, "a", 0, "deep/er/best.ckpt", "history.csv")
     assert runs.run_of(run / "deep/er/best.ckpt") is None
