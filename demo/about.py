@@ -71,6 +71,7 @@ def _facts(card: dict[str, Any], model: str) -> str:
         ("Pictures", ", ".join(f"{name} {count:,}" for name, count in data["rows"].items())),
         *(("Leakage", line) for line in leakage_lines(data)),
         *(("Trained", f"{training['epochs']} epochs") for _ in range("epochs" in training)),
+        *(("Mean of the weights of", one["checkpoint"]) for one in training.get("averaged", [])),
         ("Chosen by", training["chosen_by"]),
         *(("Calibrated", calibration_line(card)) for _ in range("calibration" in card)),
         ("Command", training["command"]),

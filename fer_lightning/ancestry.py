@@ -27,9 +27,8 @@ def origin(path: Path, card: Card) -> dict[str, Any]:
         ``checkpoint``, its identity, and of its own card what :func:`ancestors` and the checks read.
     """
     training = card["training"]
-    before = {"init_from": training.get("init_from"), "teachers": training.get("teachers", [])}
-    if "averaged" in training:
-        before["averaged"] = training["averaged"]
+    before = {"init_from": training.get("init_from")}
+    before |= {key: training.get(key, []) for key in ("teachers", "averaged")}
     return {
         "checkpoint": checkpoint.identity(path),
         "data": {key: card["data"][key] for key in ("source", "split", "fingerprint")},
@@ -55,13 +54,14 @@ def tell_once(card: Card) -> None:
     """Leave out what a card says of a checkpoint's own sources again: they stay where it is named nearest.
 
     Networks taught by their own start, and by others that were, have the same forebears many times over; told in every
-    place, they would double the card with each generation.
+    place, they would double the card with each generation. What is told differently of one is kept: the mean of a
+    checkpoint and itself answers as that does, and yet has other sources.
     """
-    told: set[str] = set()
+    told: set[tuple[str, ...]] = set()
     near = _sources(card)
     while near:
         for one in near:
-            if (whose := one["checkpoint"].rpartition("@")[2]) in told:
+            if (whose := tuple(each["checkpoint"].rpartition("@")[2] for each in (one, *_sources(one)))) in told:
                 one["training"] = {"config": one["training"]["config"]}
             told.add(whose)
         near = [further for one in near for further in _sources(one)]

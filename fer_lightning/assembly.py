@@ -112,6 +112,11 @@ class Assembly(LightningCLI):
             self.resume = str(runs.last_checkpoint(self.base, self.name))
         elif self.resume and not Path(self.resume).is_file():
             raise UserError(f"--ckpt_path {self.resume}: no such file; give a .ckpt file, or last")
+        elif self.resume and not self.resume.endswith(".ckpt"):
+            raise UserError(
+                f"{self.resume}: holds no state of a training; resume from a .ckpt file, such as {runs.LAST}, or start "
+                "from its weights with --init_from"
+            )
         if trainer["max_epochs"] is None and trainer["max_steps"] == -1:  # the learning rate needs to know the end
             usual = options.EPOCHS_OF_DRAWINGS if source == "sketch" else options.EPOCHS
             trainer["max_epochs"] = (_planned(Path(self.resume)) if self.resume else None) or usual

@@ -8,9 +8,10 @@ from fer_lightning.errors import UserError
 
 _DESCRIPTION = """\
 Make one network of several: each weight is the mean of theirs, at the cost of
-one network. That helps where one was trained on from another, or all from the
-same start, such as the one with light and the other with strong changes of the
-faces; networks that began apart have no useful mean. A file that stands twice
+one network. It pays where they have much in common: a network and one that was
+trained on from it, with other changes of the faces, say; or two with the same
+start. Networks that began apart have no useful mean. All must be of one kind,
+with the same options, and trained on the same rows. A file that stands twice
 counts twice.
 
 The mean is scored on the rows that chose its members, its temperature is fitted
@@ -45,7 +46,7 @@ def _parser() -> Parser:
     parser = Parser("average", "FILE FILE... [options]", _DESCRIPTION, "")
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", help="a checkpoint's file, or the name of a shipped one")
-    add("--data.root", metavar="PATH", help="the data that they were trained on (default: where those lay then)")
+    add("--data.root", metavar="PATH", help="the data that they were trained on (default: where the first file's lay)")
     add("--trainer.accelerator", metavar="NAME", help="where it is scored: auto, cpu, gpu, ... (default: auto)")
     add("--trainer.default_root_dir", metavar="DIR", help="where runs are kept (default: runs)")
     add("-h", "--help", action="store_true", default=argparse.SUPPRESS, help="show this, and stop")

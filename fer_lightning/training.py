@@ -179,8 +179,6 @@ def _introduce(cli: Assembly) -> None:
 
 def _is_finished(cli: Assembly, resume: Path) -> bool:
     """Refuse to go on otherwise than the training began; return True, and say so, if nothing is left to train."""
-    if resume.suffix != ".ckpt":
-        raise UserError(f"{resume}: holds no state of a training; resume from a .ckpt file, such as {runs.LAST}")
     before = checkpoint.read_card(resume)
     must_match(resume, before, cli.model.card)
     done, wanted = before["training"].get("best_epoch", 0), cli.trainer.max_epochs

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from demo.about import about
 from fer_lightning import checkpoint
 from fer_lightning.ancestry import ancestors
 from fer_lightning.averaging import mean
@@ -104,9 +105,13 @@ def test_it_is_scored_and_its_card_tells_whose_mean_it_is(
     assert card["data"]["rows"] == checkpoint.read_card(pair[0])["data"]["rows"]
     assert card["training"]["command"].startswith(f"python -m fer_lightning average {pair[0]} {pair[1]} ")
     text = markdown(card, "mean")
-    assert [f"- **mean of the weights of**: {identity}" in text for identity in identities] == [True, True]
-    assert "- **chosen by**: val/macro_f1 of each of those on PublicTest" in text
+    assert all(f"- **mean of the weights of**: {identity}\n" in text for identity in identities)
+    assert "- **chosen by**: val/macro_f1 of each network averaged, on PublicTest\n" in text
     assert "epochs" not in text
+    assert card["data"]["augment"] == "none and photo"
+    assert "augment" not in card["training"]["config"]["data"]
+    page = about(card, "mean")
+    assert all(f"<dt>Mean of the weights of</dt><dd>{identity}</dd>" in page for identity in identities)
 
 
 def test_it_is_scored_again_as_any_other(pair: tuple[Path, Path], fer2013: Path, tmp_path: Path, capsys: Said) -> None:
@@ -135,13 +140,34 @@ def test_a_network_averaged_with_itself_is_itself(trained: Path, fer2013: Path, 
     np.testing.assert_equal(one["scores"]["PublicTest"], other["scores"]["PublicTest"])
 
 
+def test_a_mean_of_a_checkpoint_and_itself_hides_no_forebear(
+    pair: tuple[Path, Path], fer2013: Path, tmp_path: Path
+) -> None:
+    """It answers as the checkpoint does, so their digests are the same; what that started from is told all the same."""
+    start, second = pair
+    file = averaged(tmp_path / "mean", second, second, "--data.root", fer2013)
+    assert fit(fer2013, tmp_path / "then", "--init_from", file) == 0
+    further = averaged(tmp_path / "further", file, second, "--data.root", fer2013)
+    for last in (only(tmp_path / "then"), further):
+        line = [one.get("checkpoint") for one in ancestors(checkpoint.read_card(last))]
+        assert checkpoint.identity(start) in line
+
+
+def test_a_mean_is_no_training_to_resume(pair: tuple[Path, Path], fer2013: Path, tmp_path: Path, capsys: Said) -> None:
+    file = averaged(tmp_path / "mean", *pair, "--data.root", fer2013)
+    words = ["fit", "--data.root", str(fer2013), "--trainer.default_root_dir", str(tmp_path / "runs")]
+    assert main([*words, "--ckpt_path", str(file)]) == 2
+    assert f"{file}: holds no state of a training; resume from a .ckpt file" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_what_its_members_know_it_knows(fer2013: Path, tmp_path: Path, capsys: Said) -> None:
     """Trained on two folds of three: it is no start where one of those is scored, nor do folds mix."""
     assert fit(fer2013, tmp_path / "zero", *fold(0)) == 0
     assert fit(fer2013, tmp_path / "one", *fold(1)) == 0
     zero, one = only(tmp_path / "zero"), only(tmp_path / "one")
     said = refused(capsys, tmp_path / "mixed", zero, one, "--data.root", fer2013)
-    assert f"{one}: was trained or chosen on " in said
+    assert f"{one}: was trained on other rows than {zero}" in said
     file = averaged(tmp_path / "mean", zero, zero, "--data.root", fer2013)
     line = list(ancestors(checkpoint.read_card(file)))
     assert [part.get("checkpoint") for part in line] == [None, *2 * [checkpoint.identity(zero)]]
@@ -160,10 +186,18 @@ def test_networks_without_a_common_mean_are_refused(trained: Path, fer2013: Path
     said = refused(capsys, tmp_path, best, plain, *root)
     assert f"{plain}: holds plain_cnn, but {best} improved_cnn; average networks of one kind" in said
     fewer = networks.write(tmp_path / "fewer.safetensors", 1, classes=["happy", "sad"])
-    assert f"{fewer}: has other classes than {best}" in refused(capsys, tmp_path, best, fewer, *root)
+    assert f"{fewer}: was trained on other rows than {best}" in refused(capsys, tmp_path, best, fewer, *root)
     foreign = networks.write(tmp_path / "foreign.safetensors", 1)
     said = refused(capsys, tmp_path, best, foreign, *root)
-    assert f"{foreign}: was trained on other data than these; give those with --data.root" in said
+    assert f"{foreign}: was trained on other rows than {best}; average networks of the same rows" in said
+    last = trained / "checkpoints" / "last.ckpt"
+    said = refused(capsys, tmp_path, best, last, *root)
+    assert f"{last}: is a state of a training, which no rows have chosen; give a .safetensors file" in said
+    assert fit(fer2013, tmp_path / "clean", "--data.clean", "true", "--data.drop_leaks", "true") == 0
+    clean = only(tmp_path / "clean")
+    for order in ((best, clean), (clean, best)):
+        said = refused(capsys, tmp_path / "runs", *order, *root)
+        assert f"{order[1]}: was trained on other rows than {order[0]}; average networks of the same rows" in said
     other = fakes.write_fer2013(tmp_path / "other", 70).parent
     assert f"{best}: was trained on other data than these" in refused(
         capsys, tmp_path, best, best, "--data.root", other

@@ -123,7 +123,7 @@ def test_every_figure_is_the_cards_own(file: Path) -> None:
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_a_shipped_checkpoint_was_made_honestly(file: Path) -> None:
     card = checkpoint.read_card(file)
-    whose = " of each of those" if "averaged" in card["training"] else ""
+    whose = " of each network averaged," if "averaged" in card["training"] else ""
     assert card["training"]["chosen_by"] == f"val/macro_f1{whose} on PublicTest"
     assert card["data"]["leakage"]["test"]["near_identical"] == 0
     assert card["data"]["leakage"]["validation"]["near_identical"] == 0
