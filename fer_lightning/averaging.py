@@ -23,7 +23,7 @@ from fer_lightning.known_rows import must_be_blind
 from fer_lightning.preprocess import PREPROCESSING
 from fer_lightning.results import score_line, show_scores
 
-_CHANGES = ("augment", "augment_on", "batch_size")
+_OF_A_TRAINING = ("augment", "augment_on", "batch_size")
 """Options of the data that shape a training but not its rows: a mean has none of its own."""
 
 
@@ -92,7 +92,7 @@ def _card(cli: Assembly, cards: Sequence[Card], sources: Sequence[dict[str, Any]
     first = cards[0]
     kept = ("network", "parameters", "multiply_adds", "classes", "preprocessing")
     changes = " and ".join(dict.fromkeys(card["data"].get("augment", "unknown") for card in cards))
-    config = {name: value for name, value in cli.settings()["data"].items() if name not in _CHANGES}
+    config = {name: value for name, value in cli.settings()["data"].items() if name not in _OF_A_TRAINING}
     card: Card = {
         "format": checkpoint.FORMAT,
         **{key: first[key] for key in kept},

@@ -300,4 +300,4 @@ def _must_exist(path: Path) -> None:
 
 
 def _cure() -> str:
-    return "give a .safetensors or .ckpt file that `python -m fer_lightning fit` wrote"
+    return "give a .safetensors or .ckpt file that `python -m fer_lightning fit` or `average` wrote"

@@ -180,6 +180,15 @@ def test_what_its_members_know_it_knows(fer2013: Path, tmp_path: Path, capsys: S
     assert {part["checkpoint"] for part in further} == {checkpoint.identity(zero)}
 
 
+def test_networks_that_differ_in_dropout_alone_have_a_mean(
+    pair: tuple[Path, Path], fer2013: Path, tmp_path: Path
+) -> None:
+    first = pair[0]
+    assert fit(fer2013, tmp_path / "runs", "--init_from", first, "--model.dropout", "0.3") == 0
+    card = checkpoint.read_card(averaged(tmp_path / "mean", first, only(tmp_path / "runs"), "--data.root", fer2013))
+    assert card["network"] == checkpoint.read_card(first)["network"]
+
+
 def test_networks_without_a_common_mean_are_refused(trained: Path, fer2013: Path, tmp_path: Path, capsys: Said) -> None:
     best, root = trained / "best.safetensors", ("--data.root", fer2013)
     plain = networks.write(tmp_path / "plain.safetensors", 1, "plain_cnn")
